@@ -1,0 +1,70 @@
+"""The one place that turns errors into exit codes: 0 done, 1 fault, 2 the user's input, 3 stopped early."""
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import click
+
+from hpo.errors import HpoError, InputError, Stopped
+
+
+class Boundary(click.Group):
+    """A click group whose `main` ends with the exit code of what was raised, and a message instead of a traceback.
+
+    With `--debug` (or HPO_DEBUG=1) whatever was raised comes through as it is.
+    """
+
+    def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, complete_var: str | None = None,
+             standalone_mode: bool = True, windows_expand_args: bool = True, **extra: Any) -> Any:  # fmt: skip
+        words = list(sys.argv[1:] if args is None else args)
+        if not standalone_mode:
+            return super().main(words, prog_name, complete_var, False, windows_expand_args, **extra)
+        try:
+            result = super().main(words, prog_name, complete_var, False, windows_expand_args, **extra)
+            # Flushed here, so that a closed pipe is met inside the boundary and not at the interpreter's end.
+            sys.stdout.flush()
+        except Exception as error:
+            if _debug(words) and not isinstance(error, (click.ClickException, click.Abort)):
+                raise
+            _end(error)
+        # click hands back the code of `ctx.exit(code)` (as after --help) instead of raising it.
+        sys.exit(result if isinstance(result, int) else 0)
+
+
+def _debug(words: list[str]) -> bool:
+    return "--debug" in words or os.environ.get("HPO_DEBUG", "") not in ("", "0")
+
+
+def _end(error: Exception) -> NoReturn:
+    match error:
+        case click.ClickException():
+            error.show()
+            sys.exit(error.exit_code)
+        case click.Abort():
+            _say("stopped: results so far are kept. Run the same command again to go on.")
+            sys.exit(Stopped.exit_code)
+        case BrokenPipeError():
+            # The reader of our output (as in `hpo results | head`) has seen enough: no fault of anyone.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(0)
+        case InputError():
+            for problem in error.problems:
+                _say(f"error: {problem}")
+        case Stopped():
+            _say(f"stopped: {error}")
+        case HpoError():
+            _say(f"error: {error}")
+        case _:
+            _say(f"error: {type(error).__name__}: {_first_line(error)}. This is a fault of the program or the machine; "
+                 "`hpo --debug ...` shows where it happened.")  # fmt: skip
+    sys.exit(error.exit_code if isinstance(error, HpoError) else 1)
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0].rstrip(".") or "no message"

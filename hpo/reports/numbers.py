@@ -1,0 +1,67 @@
+"""Numbers as people read them: sensible digits, intervals in brackets."""
+
+import math
+from typing import Any
+
+MISSING = "-"
+
+
+def number(value: Any, digits: int = 4) -> str:
+    """`digits` significant digits, without trailing zeros; whole numbers whole; very small and large ones as 1.2e-05."""
+    if _missing(value):
+        return MISSING
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, str):
+        return value
+    value = float(value)
+    if not math.isfinite(value):
+        return "infinite" if value > 0 else "-infinite"
+    if value == 0:
+        return "0"
+    size = abs(value)
+    if value == int(value) and size < 1e6:
+        return f"{int(value)}"
+    if size < 1e-3 or size >= 1e6:
+        mantissa, exponent = f"{value:.{max(digits - 2, 0)}e}".split("e")
+        trimmed = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
+        return f"{trimmed}e{exponent}"
+    text = f"{value:.{max(digits - 1 - math.floor(math.log10(size)), 0)}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def interval(value: Any, low: Any, high: Any) -> str:
+    """`0.972 [0.953, 0.986]`: as many decimals as give the interval's width two significant digits."""
+    if _missing(value):
+        return MISSING
+    if _missing(low) or _missing(high):
+        return number(value)
+    width = abs(float(high) - float(low))
+    decimals = max(1 - math.floor(math.log10(width)), 0) if width > 0 else 4
+    decimals = min(decimals, 6)
+    return f"{float(value):.{decimals}f} [{float(low):.{decimals}f}, {float(high):.{decimals}f}]"
+
+
+def duration(seconds: Any) -> str:
+    """`0.4 s`, `12 s`, `3 min 05 s`, `2 h 10 min`."""
+    if _missing(seconds):
+        return MISSING
+    seconds = float(seconds)
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def count(amount: int, noun: str) -> str:
+    """`1 trial`, `12 trials`."""
+    return f"{amount} {noun}" if amount == 1 else f"{amount} {noun}s"
+
+
+def _missing(value: Any) -> bool:
+    """None, NaN and pandas's NA, told apart without importing pandas."""
+    return value is None or type(value).__name__ in ("NAType", "NaTType") or (isinstance(value, float) and value != value)

@@ -1,0 +1,21 @@
+"""Hyperparameters, ranges, conditions and kinds."""
+
+from hpo.space.catalogue import Kind, Known, known
+from hpo.space.ranges import (
+    Choice,
+    Fixed,
+    FloatRange,
+    IntRange,
+    Range,
+    at_position,
+    contains,
+    narrowed,
+    position,
+    widened,
+)
+from hpo.space.space import Condition, Hyperparameter, SearchSpace, bound, order_by_conditions
+
+__all__ = [
+    "Choice", "Condition", "Fixed", "FloatRange", "Hyperparameter", "IntRange", "Kind", "Known", "Range", "SearchSpace",
+    "at_position", "bound", "contains", "known", "narrowed", "order_by_conditions", "position", "widened",
+]  # fmt: skip

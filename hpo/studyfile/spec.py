@@ -1,0 +1,114 @@
+"""What a study file declares, as values that have been checked."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from hpo.space import SearchSpace
+from hpo.values import Task
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """`[data]`: where the rows come from and how they are divided."""
+
+    source: str
+    """`sklearn:NAME`, `module:function`, or a path or URL of csv, tsv, parquet or npz (also .gz)."""
+    target: str | int | None = None
+    """Column of the target: its name, or its position (negative from the end); None: the source says so itself."""
+    task: Task | None = None
+    """None: regression for a numeric target with many distinct values, else classification."""
+    header: bool = True
+    test_source: str | None = None
+    """A separate file of test rows, in the same form."""
+    scale: str = "standard"
+    """`standard`, `minmax` or `none`; fitted on the training rows alone."""
+    valid: float = 0.2
+    test: float = 0.2
+    """Shares of all rows; `test` is ignored with a `test_source`."""
+    folds: int | None = None
+    """Folds of cross-validation instead of one validation split; None: three below 1,000 rows, else one split; 1: one
+    split."""
+    rows: int | None = None
+    """Use only so many rows, drawn by the study's seed (stratified); the test rows of a `test_source` stay whole."""
+    drop: tuple[str, ...] = ()
+    """Columns to leave out."""
+    missing: tuple[str, ...] = ("", "?", "NA", "N/A", "NaN", "nan", "null", "None")
+    """Texts that mean a missing value."""
+
+
+@dataclass(frozen=True)
+class BudgetSpec:
+    """`[budget]`: trials over all searching stages, or seconds, or both: the first reached ends the search."""
+
+    trials: int | None = 60
+    seconds: float | None = None
+    epochs: int = 15
+
+
+@dataclass(frozen=True)
+class SearchSpec:
+    """`[search]`: how configurations are proposed."""
+
+    sampler: str = "tpe"
+    """`tpe`, `random`, `qmc`, `cmaes` or `gp`."""
+    batch: int = 4
+    """Configurations proposed together: one model of the search serves so many."""
+    plateau: int | None = None
+    """A stage ends after so many trials without a better one; None: half of the stage's trials, at least ten."""
+
+
+@dataclass(frozen=True)
+class TrainingSpec:
+    """`[training]`: how networks are trained."""
+
+    engine: str = "auto"
+    """`auto` or `fit`."""
+    precision: str = "float32"
+    """`float32` or `mixed`: 16-bit arithmetic with 32-bit weights, for GPUs."""
+
+
+@dataclass(frozen=True)
+class RecipeSpec:
+    """`[recipe]`: the numbers that verdicts rest on."""
+
+    gate: float = 0.02
+    """The overfit stage passes below this share of the prior's training loss."""
+    seeds: int = 5
+    """Seeds of the small network that measure the noise; at least five."""
+    proof_seeds: int = 4
+    """Fresh seeds for each contender of a stage; at least two."""
+    level: float = 0.05
+    """Chance of calling equal contenders a gain."""
+    ensemble: int = 5
+    """Most members of the final ensemble; 1: none."""
+    attempts: int = 2
+    """How often `regularize` may send the study back to `overfit` for capacity."""
+
+
+@dataclass(frozen=True)
+class StudySpec:
+    """A whole study: everything `hpo run` needs, besides the database."""
+
+    name: str
+    space: SearchSpace
+    data: DataSpec
+    seed: int = 0
+    metric: str | None = None
+    """None: accuracy for classification, rmse for regression."""
+    budget: BudgetSpec = field(default_factory=BudgetSpec)
+    search: SearchSpec = field(default_factory=SearchSpec)
+    training: TrainingSpec = field(default_factory=TrainingSpec)
+    recipe: RecipeSpec = field(default_factory=RecipeSpec)
+    base: str = "."
+    """Folder that relative paths of the file start from."""
+    warnings: tuple[str, ...] = ()
+
+
+def to_plain(spec: StudySpec) -> dict[str, Any]:
+    """The study as plain JSON that a worker on another machine can read back with `from_plain`."""
+    raise NotImplementedError
+
+
+def from_plain(plain: dict[str, Any]) -> StudySpec:
+    """The inverse of `to_plain`."""
+    raise NotImplementedError
