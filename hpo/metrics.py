@@ -94,8 +94,9 @@ def mae(y: Array, p: Array) -> float:
 
 def r2(y: Array, p: Array) -> float:
     """1 - squared error over squared deviation from the mean; 0 where the target does not vary."""
-    spread = float(np.mean((y - np.mean(y, dtype=np.float64)) ** 2))
-    return 1.0 - mse(y, p) / spread if spread > 0 else 0.0
+    if np.ptp(y) == 0:  # not the spread: a mean may miss its equal parts by an ulp
+        return 0.0
+    return 1.0 - mse(y, p) / float(np.mean((y - np.mean(y, dtype=np.float64)) ** 2))
 
 
 _CLASSES = (Task.BINARY, Task.MULTICLASS)

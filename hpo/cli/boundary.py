@@ -43,7 +43,7 @@ def _end(error: Exception) -> NoReturn:
             error.show()
             sys.exit(error.exit_code)
         case click.Abort():
-            _say("stopped: results so far are kept. Run the same command again to go on.")
+            _say("Stopped. Results so far are kept; the same command goes on.")
             sys.exit(Stopped.exit_code)
         case BrokenPipeError():
             # The reader of our output (as in `hpo results | head`) has seen enough: no fault of anyone.
@@ -53,7 +53,7 @@ def _end(error: Exception) -> NoReturn:
             for problem in error.problems:
                 _say(f"error: {problem}")
         case Stopped():
-            _say(f"stopped: {error}")
+            _say(str(error))
         case HpoError():
             _say(f"error: {error}")
         case _:

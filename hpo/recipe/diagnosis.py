@@ -43,9 +43,7 @@ def still_improving(curve: Curve) -> bool:
     return bool(int(np.argmin(losses)) >= len(losses) - max(1, third // 2) and before - last > IMPROVING * abs(before))
 
 
-def diagnose(
-    curve: Curve, *, diverged: bool, training_loss: float, validation_loss: float, scale: Scale
-) -> Diagnosis:
+def diagnose(curve: Curve, *, diverged: bool, training_loss: float, validation_loss: float, scale: Scale) -> Diagnosis:
     """The first of these that holds: diverged, overfit, still improving, underfit, healthy.
 
     training_loss and validation_loss are those of the kept weights; a mean over a trial's runs where it has several.

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, comb, log
 
 from hpo.space import Choice, Fixed, FloatRange, IntRange, SearchSpace, bound, narrowed, position, widened
 from hpo.space.ranges import Side
@@ -11,10 +11,10 @@ from hpo.values import Configuration
 TOP = 0.25
 """The best trials of a stage: this share of those that count, at least `FEWEST`."""
 FEWEST = 4
-NEAR = 0.15
+NEAR = 0.2
 """Near an end: within this share of the range, on its own scale."""
-CROWD = 0.75
-"""Crowded: at least this share of the best lies near one end. Four of four by chance: 0.15^4, one in 2,000."""
+CHANCE = 0.01
+"""Crowded: so many of the best lie near one end that values without effect would do it this rarely (binomial)."""
 
 
 @dataclass(frozen=True)
@@ -62,15 +62,35 @@ def crowded_edges(space: SearchSpace, trials: Sequence[Ranked]) -> tuple[Edge, .
             continue
         seen = [float(t.configuration[h.name]) for t in best if space.active(h.name, t.configuration)]
         at = [position(h.range, v) for v in seen]
-        for side in ("low", "high"):
-            crowd = sum((p <= NEAR) if side == "low" else (p >= 1 - NEAR) for p in at)
+        sides: tuple[Side, Side] = ("low", "high")
+        for side in sides:
+            crowd = sum(_near(p, side) for p in at)
             end = bound(space, h.name, side)
-            if len(at) < FEWEST or crowd < CROWD * len(at) or end is None:
+            if len(at) < FEWEST or end is None or _tail(crowd, len(at), _by_chance(h.range, side)) > CHANCE:
                 continue
             wider = widened(h.range, side, end) if end > 0 or not h.range.log else h.range
             if wider != h.range:
                 found.append(Edge(h.name, side, crowd, len(at), h.range, wider))
     return tuple(found)
+
+
+def _tail(k: int, n: int, p: float) -> float:
+    """Chance of at least k hits in n independent tries of chance p."""
+    return sum(comb(n, i) * p**i * (1 - p) ** (n - i) for i in range(k, n + 1))
+
+
+def _near(position_: float, side: Side) -> bool:
+    return position_ <= NEAR if side == "low" else position_ >= 1 - NEAR
+
+
+def _by_chance(range_: FloatRange | IntRange, side: Side) -> float:
+    """How likely a value drawn from the range lies near one end: more than NEAR where there are few whole numbers."""
+    if isinstance(range_, FloatRange) or range_.high - range_.low > 50:
+        return NEAR
+    values = range(range_.low, range_.high + 1)
+    weights = [log((v + 0.5) / (v - 0.5)) if range_.log else 1.0 for v in values]
+    near = sum(w for v, w in zip(values, weights, strict=True) if _near(position(range_, v), side))
+    return near / sum(weights)
 
 
 def widen(space: SearchSpace, edges: Sequence[Edge]) -> SearchSpace:

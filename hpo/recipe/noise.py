@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import stdtrit
 
 from hpo.metrics import Metric
 from hpo.values import Array, Task
@@ -113,12 +114,10 @@ def compare(
 
     rows: bootstrap deviation of the seed-averaged difference over the validation rows (see `difference_over_rows`).
     """
-    from scipy.stats import t
-
     d = metric.sign * (np.asarray(contender, float) - np.asarray(reference, float))
     k = len(d)
     deviation = float(np.sqrt(np.var(d, ddof=1) / k + rows**2)) if k > 1 else float("inf")
-    threshold = float(t.ppf(1 - level, k - 1)) * deviation if k > 1 else float("inf")
+    threshold = float(stdtrit(k - 1, 1 - level)) * deviation if k > 1 else float("inf")
     return Comparison(float(d.mean()), deviation, threshold)
 
 

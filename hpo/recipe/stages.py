@@ -113,13 +113,13 @@ def with_more_capacity(space: SearchSpace) -> tuple[SearchSpace, tuple[str, ...]
     for h in space.hyperparameters:
         if h.name not in CAPACITY or (isinstance(h.range, Fixed) and h.name not in space.unstated):
             continue
-        low, high = (
-            (h.range.low, h.range.high) if isinstance(h.range, IntRange) else (int(h.default), int(h.default))
-        )
+        low, high = (h.range.low, h.range.high) if isinstance(h.range, IntRange) else (int(h.default), int(h.default))
         if h.name == "dense_units" and high == 0:
             continue
         deeper = h.name == "hidden_layers"
-        grown = IntRange(max(low, 1), high + 1) if deeper else IntRange(max(high // 2, low, 1), min(high * 8, 4096), True)
+        grown = (
+            IntRange(max(low, 1), high + 1) if deeper else IntRange(max(high // 2, low, 1), min(high * 8, 4096), True)
+        )
         if grown.high > high:
             space = space.with_range(h.name, grown)
             changed.append(h.name)
@@ -148,7 +148,7 @@ def plan(
         names = tuple(h.name for h in space.varying if searched(stage.name, h))
         count = 0
         if stage.name in SEARCHING:
-            count = -1 if left is None else allotment(stage.name, left) if names else 0
+            count = -1 if left is None else share_of(stage.name, left) if names else 0
             left = None if left is None else left - max(count, 0)
         fixed_runs = {"baseline": seeds, "regularize": 3 * proof_seeds, "tune": 3 * proof_seeds, "squeeze": proof_seeds}
         runs = (max(count, 0) + fixed_runs.get(stage.name, 0)) * folds
@@ -156,7 +156,7 @@ def plan(
     return tuple(planned)
 
 
-def allotment(stage: str, left: int) -> int:
+def share_of(stage: str, left: int) -> int:
     """How many of the trials that are left a stage gets: its share, at least one, never more than there are."""
     return min(left, max(1, round(left * SHARES[stage])))
 

@@ -8,7 +8,7 @@ MISSING = "-"
 
 def number(value: Any, digits: int = 4) -> str:
     """`digits` significant digits, without trailing zeros; whole numbers whole; very small and large ones as 1.2e-05."""
-    if _missing(value):
+    if not present(value):
         return MISSING
     if isinstance(value, bool):
         return "yes" if value else "no"
@@ -32,9 +32,9 @@ def number(value: Any, digits: int = 4) -> str:
 
 def interval(value: Any, low: Any, high: Any) -> str:
     """`0.972 [0.953, 0.986]`: as many decimals as give the interval's width two significant digits."""
-    if _missing(value):
+    if not present(value):
         return MISSING
-    if _missing(low) or _missing(high):
+    if not (present(low) and present(high)):
         return number(value)
     width = abs(float(high) - float(low))
     decimals = max(1 - math.floor(math.log10(width)), 0) if width > 0 else 4
@@ -44,7 +44,7 @@ def interval(value: Any, low: Any, high: Any) -> str:
 
 def duration(seconds: Any) -> str:
     """`0.4 s`, `12 s`, `3 min 05 s`, `2 h 10 min`."""
-    if _missing(seconds):
+    if not present(seconds):
         return MISSING
     seconds = float(seconds)
     if seconds < 9.95:
@@ -62,6 +62,11 @@ def count(amount: int, noun: str) -> str:
     return f"{amount} {noun}" if amount == 1 else f"{amount} {noun}s"
 
 
-def _missing(value: Any) -> bool:
-    """None, NaN and pandas's NA, told apart without importing pandas."""
-    return value is None or type(value).__name__ in ("NAType", "NaTType") or (isinstance(value, float) and value != value)
+def moment(value: Any) -> str:
+    """`2026-01-05 12:00`, in the records' UTC."""
+    return f"{value:%Y-%m-%d %H:%M}" if present(value) else MISSING
+
+
+def present(value: Any) -> bool:
+    """Whether a cell holds something: not None, NaN or pandas's NA, told apart without importing pandas."""
+    return not (value is None or type(value).__name__ in ("NAType", "NaTType") or value != value)

@@ -1,6 +1,7 @@
 """Hyperparameters, ranges, conditions and kinds."""
 
 from hpo.space.catalogue import Kind, Known, known
+from hpo.space.plain import range_to_plain, space_from_plain, space_to_plain
 from hpo.space.ranges import (
     Choice,
     Fixed,
@@ -17,5 +18,6 @@ from hpo.space.space import Condition, Hyperparameter, SearchSpace, bound, order
 
 __all__ = [
     "Choice", "Condition", "Fixed", "FloatRange", "Hyperparameter", "IntRange", "Kind", "Known", "Range", "SearchSpace",
-    "at_position", "bound", "contains", "known", "narrowed", "order_by_conditions", "position", "widened",
+    "at_position", "bound", "contains", "known", "narrowed", "order_by_conditions", "position", "range_to_plain",
+    "space_from_plain", "space_to_plain", "widened",
 ]  # fmt: skip

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
-from typing import Literal, TypeVar
+from typing import Literal
 
 from hpo.values import Scalar
 
@@ -27,7 +27,7 @@ class IntRange:
     log: bool = False
 
 
-R = TypeVar("R", FloatRange, IntRange)
+Numeric = FloatRange | IntRange
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,14 @@ def contains(range_: Range, value: Scalar) -> bool:
                 return False
             return range_.low <= value <= range_.high and (isinstance(range_, FloatRange) or value == int(value))
         case Choice(values):
-            return any(value == v and isinstance(value, bool) == isinstance(v, bool) for v in values)
+            return any(_same(value, v) for v in values)
         case Fixed(only):
-            return value == only
+            return _same(value, only)
+
+
+def _same(a: Scalar, b: Scalar) -> bool:
+    """Equal, where 1 is 1.0 but not true."""
+    return a == b and isinstance(a, bool) == isinstance(b, bool)
 
 
 def position(range_: FloatRange | IntRange, value: float) -> float:
@@ -76,10 +81,12 @@ def at_position(range_: FloatRange | IntRange, share: float) -> float | int:
         value = math.exp(math.log(range_.low) + share * (math.log(range_.high) - math.log(range_.low)))
     else:
         value = range_.low + share * (range_.high - range_.low)
+    # exp(log(high)) may lie an ulp outside
+    value = min(max(value, range_.low), range_.high)
     return round(value) if isinstance(range_, IntRange) else value
 
 
-def widened(range_: R, side: Side, bound: float) -> R:
+def widened(range_: Numeric, side: Side, bound: float) -> Numeric:
     """The range with one end moved outwards, no further than `bound`.
 
     On a log scale the end moves by the range's own width there, at least a factor of ten for real and of four for
@@ -96,16 +103,17 @@ def widened(range_: R, side: Side, bound: float) -> R:
     return _with_ends(range_, moved if side == "low" else range_.low, moved if side == "high" else range_.high)
 
 
-def narrowed(range_: R, low: float, high: float) -> R:
+def narrowed(range_: Numeric, low: float, high: float) -> Numeric:
     """The part of the range between two values, each moved inside it first."""
     low, high = (min(max(v, range_.low), range_.high) for v in (low, high))
     return _with_ends(range_, low, high)
 
 
-def _with_ends(range_: R, low: float, high: float) -> R:
+def _with_ends(range_: Numeric, low: float, high: float) -> Numeric:
     """Whole numbers are rounded outwards, so that both values stay inside."""
     if isinstance(range_, IntRange):
-        return replace(range_, low=math.floor(low), high=math.ceil(high))
+        # zero has no logarithm, also where a hyperparameter's domain begins there (`dense_units`)
+        return replace(range_, low=max(math.floor(low), 1) if range_.log else math.floor(low), high=math.ceil(high))
     return replace(range_, low=low, high=high)
 
 
@@ -118,3 +126,14 @@ def at_start_value(range_: Range) -> Scalar:
             return values[0]
         case Fixed(value):
             return value
+
+
+def clamped(range_: Range, value: Scalar) -> Scalar:
+    """The value of the range that is nearest; the first choice, or the fixed value, for what is not among them."""
+    match range_:
+        case FloatRange(low, high) if not isinstance(value, str):
+            return float(min(max(value, low), high))
+        case IntRange(low, high) if not isinstance(value, str):
+            return round(min(max(value, low), high))
+        case _:
+            return value if contains(range_, value) else at_start_value(range_)

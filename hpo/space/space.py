@@ -104,17 +104,31 @@ class SearchSpace:
 
 
 def order_by_conditions(hyperparameters: Iterable[Hyperparameter]) -> tuple[Hyperparameter, ...]:
-    """Stable order in which conditions only look back. Raises ValueError naming the members of a cycle."""
+    """Stable order in which conditions only look back.
+
+    Raises ValueError: the members of a circle as `a -> b -> a`, or the unknown name that a condition rests on.
+    """
     left, done = list(hyperparameters), []
     placed: set[str] = set()
     while left:
         ready = next((h for h in left if all(on in placed for on, _ in h.when)), None)
         if ready is None:
-            raise ValueError(", ".join(h.name for h in left))
+            raise ValueError(_circle({h.name: h for h in left}, placed))
         left.remove(ready)
         done.append(ready)
         placed.add(ready.name)
     return tuple(done)
+
+
+def _circle(left: Mapping[str, Hyperparameter], placed: set[str]) -> str:
+    """Follow conditions that are not met from any member until a name comes again."""
+    path = [next(iter(left))]
+    while path[-1] not in path[:-1]:
+        following = next(on for on, _ in left[path[-1]].when if on not in placed)
+        if following not in left:
+            return f"{path[-1]} -> {following}, which is unknown"
+        path.append(following)
+    return " -> ".join(path[path.index(path[-1]) :])
 
 
 def bound(space: SearchSpace, name: str, side: str) -> float | None:

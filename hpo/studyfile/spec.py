@@ -1,9 +1,10 @@
 """What a study file declares, as values that have been checked."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
-from hpo.space import SearchSpace
+from hpo.space import SearchSpace, space_from_plain, space_to_plain
 from hpo.values import Task
 
 
@@ -106,9 +107,36 @@ class StudySpec:
 
 def to_plain(spec: StudySpec) -> dict[str, Any]:
     """The study as plain JSON that a worker on another machine can read back with `from_plain`."""
-    raise NotImplementedError
+    return {
+        f.name: space_to_plain(spec.space) if f.name == "space" else _plain(getattr(spec, f.name)) for f in fields(spec)
+    }
 
 
-def from_plain(plain: dict[str, Any]) -> StudySpec:
-    """The inverse of `to_plain`."""
-    raise NotImplementedError
+def from_plain(plain: Mapping[str, Any]) -> StudySpec:
+    """The inverse of `to_plain`, also after a trip through JSON."""
+    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in plain.items()}
+    values["space"] = space_from_plain(plain["space"])
+    for section, into in _SECTIONS.items():
+        content: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in plain[section].items()}
+        if content.get("task") is not None:
+            content["task"] = Task(content["task"])
+        values[section] = into(**content)
+    return StudySpec(**values)
+
+
+def identity(spec: StudySpec) -> dict[str, Any]:
+    """The part of `to_plain` that decides results: neither where the file lies nor what was warned of."""
+    return {key: value for key, value in to_plain(spec).items() if key not in ("base", "warnings")}
+
+
+_SECTIONS: dict[str, Any] = {
+    "data": DataSpec, "budget": BudgetSpec, "search": SearchSpec, "training": TrainingSpec, "recipe": RecipeSpec,
+}  # fmt: skip
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value):
+        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, tuple):
+        return [_plain(part) for part in value]
+    return value.value if isinstance(value, Task) else value

@@ -1,0 +1,43 @@
+"""Prints what `hpo check` found."""
+
+import textwrap
+
+import click
+
+from hpo.cli.show import show_lines, show_table
+from hpo.commands.check import Checked
+from hpo.recipe.stages import StagePlan
+from hpo.reports.numbers import count, duration
+from hpo.reports.text import TextTable
+
+
+def show(found: Checked) -> None:
+    """The data, its checks, the plan, the warnings and the estimate of time."""
+    spec = found.spec
+    click.echo(f"study {spec.name}: {spec.data.source}, {found.metric or 'metric by task'}, {spec.space.model}\n")
+    show_lines("data", list(found.seen))
+    rows = tuple((c.name, str(c.status), c.seen, c.sentence) for c in found.checks)
+    show_table(TextTable("checks of the data", ("check", "status", "seen", "meaning"), rows))
+    show_table(plan_table(found.plan))
+    show_lines("what varies", [f"{stage.stage}: {', '.join(stage.varies)}" for stage in found.plan if stage.varies])
+    show_lines("warnings", list(spec.warnings))
+    click.echo(textwrap.fill(budget(found), 100))
+
+
+def plan_table(plan: tuple[StagePlan, ...]) -> TextTable:
+    """One row a stage."""
+    rows = tuple(
+        (p.stage, p.question, p.objective, "by time" if p.trials < 0 else str(p.trials), str(p.runs)) for p in plan
+    )
+    return TextTable("plan", ("stage", "question", "objective", "trials", "runs"), rows, frozenset(("trials", "runs")))
+
+
+def budget(found: Checked) -> str:
+    """The budget and the estimate of time in one sentence."""
+    b = found.spec.budget
+    parts = [count(b.trials, "trial")] if b.trials is not None else []
+    parts += [f"{duration(b.seconds)} of search"] if b.seconds is not None else []
+    text = f"budget: {' or '.join(parts)}, at most {count(b.epochs, 'epoch')} a run. "
+    if found.seconds is None:
+        return text + "The time cannot be estimated without the data."
+    return text + f"Estimated time on one worker: about {duration(found.seconds)} (a rough guess, made without training)."

@@ -1,0 +1,138 @@
+"""Shows what a running study tells: a live bar on a terminal, plain lines elsewhere."""
+
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol
+
+import click
+
+from hpo.reports.numbers import duration, number
+from hpo.run.events import Event, Note, RunsFinished, StageFinished, StageStarted, StudyFinished, TrialFinished
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+
+class Listener(Protocol):
+    """Takes events while it is entered; leaving it puts the terminal back in order, also after Ctrl-C."""
+
+    def __call__(self, event: Event) -> None: ...
+
+    def __enter__(self) -> "Listener": ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None: ...
+
+
+def progress(*, live: bool) -> Listener:
+    """A listener for `hpo.run.launch`. `live`: the output is a terminal."""
+    return LiveProgress() if live else PlainProgress()
+
+
+def label(stage: str, attempt: int) -> str:
+    """`overfit`, `overfit.2`: as Optuna studies are named."""
+    return stage if attempt == 1 else f"{stage}.{attempt}"
+
+
+def line(event: Event) -> str:
+    """One plain line that says what happened."""
+    match event:
+        case StageStarted(stage, attempt, question, trials):
+            planned = f" ({trials} trials planned)" if trials > 0 else ""
+            return f"{label(stage, attempt)}: {question}{planned}"
+        case TrialFinished():
+            done = f"{event.done}/{event.planned}" if event.planned > 0 else str(event.done)
+            parts = [f"value {number(event.value)}", f"best {number(event.best)}"]
+            parts += [event.diagnosis] if event.diagnosis else []
+            parts += [f"{duration(event.seconds_left)} left"] if event.seconds_left is not None else []
+            return f"{label(event.stage, event.attempt)}: {done} trial {event.number}, {', '.join(parts)}"
+        case RunsFinished(stage, attempt, purpose, done_runs, planned_runs):
+            return f"{label(stage, attempt)}: {done_runs}/{planned_runs} {purpose} runs"
+        case StageFinished():
+            how = "already done" if event.reused else f"done in {duration(event.seconds)}"
+            return f"{label(event.stage, event.attempt)}: {how}. {event.verdict.sentence}"
+        case Note(text):
+            return text
+        case StudyFinished():
+            return f"{event.name}: finished in {duration(event.seconds)}. Bundle: {event.bundle}"
+
+
+class PlainProgress:
+    """One line an event, for logs and pipes."""
+
+    def __call__(self, event: Event) -> None:
+        click.echo(line(event))
+
+    def __enter__(self) -> "PlainProgress":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return
+
+
+class LiveProgress:
+    """A bar for the stage under way (trials done, best so far, time left), with finished stages above it."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+
+        self._console = Console(highlight=False)
+        self._bars = _bars(self._console)
+        self._task: Any = None
+
+    def __enter__(self) -> "LiveProgress":
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def __call__(self, event: Event) -> None:
+        match event:
+            case StageStarted(stage, attempt, question, trials):
+                self._drop()
+                self._say((label(stage, attempt), "bold"), (f" {question}", "dim"))
+                self._task = self._bars.add_task(label(stage, attempt), total=trials if trials > 0 else None, best="",
+                                                 left="")  # fmt: skip
+            case TrialFinished():
+                self._show(event.done, event.planned, event.best, event.seconds_left)
+            case RunsFinished(_, _, purpose, done, planned):
+                if self._task is not None:
+                    self._bars.update(self._task, completed=done, total=planned or None, left=f"{purpose} runs")
+            case StageFinished():
+                self._drop()
+                how = "already done" if event.reused else duration(event.seconds)
+                self._say((f"  {event.verdict.sentence}", ""), (f" ({how})", "dim"))
+            case Note(text):
+                self._say((text, "yellow"))
+            case StudyFinished():
+                self._drop()
+                self._say((line(event), "bold"))
+
+    def _say(self, *parts: tuple[str, str]) -> None:
+        """Text with styles. Built from parts, since brackets in a verdict (intervals) would be read as markup."""
+        from rich.text import Text
+
+        self._console.print(Text.assemble(*parts))
+
+    def _show(self, done: int, planned: int, best: float | None, left: float | None) -> None:
+        if self._task is not None:
+            self._bars.update(
+                self._task, completed=done, total=planned if planned > 0 else None, best=f"best {number(best)}",
+                left="" if left is None else f"{duration(left)} left",
+            )  # fmt: skip
+
+    def _drop(self) -> None:
+        if self._task is not None:
+            self._bars.remove_task(self._task)
+            self._task = None
+
+
+def _bars(console: Any) -> "Progress":
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    return Progress(
+        SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=28), MofNCompleteColumn(),
+        TextColumn("{task.fields[best]}"), TextColumn("[dim]{task.fields[left]}"), TimeElapsedColumn(),
+        console=console, transient=True,
+    )  # fmt: skip

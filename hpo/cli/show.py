@@ -1,0 +1,51 @@
+"""Prints tables: with rich on a terminal, as plain aligned text elsewhere."""
+
+import sys
+from typing import Any
+
+import click
+
+from hpo.reports.text import TextTable, plain
+
+_COLOURS = {"warning": "yellow", "failed": "red", "passed": "green", "finished": "green", "running": "cyan"}
+
+
+def on_terminal() -> bool:
+    """Whether people read the output live."""
+    return sys.stdout.isatty()
+
+
+def show_table(table: TextTable) -> None:
+    """The table, followed by an empty line."""
+    if not table.rows:
+        return
+    if not on_terminal():
+        click.echo(plain(table) + "\n")
+        return
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn = Table(title=table.title or None, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in table.columns:
+        # Text cells may wrap on a narrow terminal; numbers never.
+        drawn.add_column(column, justify="right" if column in table.right else "left", no_wrap=column in table.right)
+    for row in table.rows:
+        drawn.add_row(*(Text(cell, style=_COLOURS.get(cell, "")) for cell in row))
+    Console(highlight=False).print(drawn)
+
+
+def show_lines(title: str, lines: list[str]) -> None:
+    """A heading and its lines, followed by an empty line; nothing where there are no lines."""
+    if lines:
+        click.echo("\n".join([f"{title}:", *(f"  {text}" for text in lines)]) + "\n")
+
+
+def show_study(results: Any, study: str) -> None:
+    """The stage table, the verdicts, and the scores on the test set."""
+    from hpo.reports.text import score_table, stage_table, verdict_lines
+
+    show_table(stage_table(results, study))
+    show_lines("verdicts", verdict_lines(results, study))
+    show_table(score_table(results.scores(study)))

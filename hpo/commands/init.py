@@ -1,0 +1,48 @@
+"""`hpo init`: looks at a table and writes a study file."""
+
+import os
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from hpo.errors import InputError, Problem
+
+
+@dataclass(frozen=True)
+class Initialised:
+    """What `init` wrote and what it saw."""
+
+    path: Path
+    seen: tuple[str, ...]
+
+
+def init(source: str, *, target: str | None, output: str, name: str | None = None, force: bool = False) -> Initialised:
+    """Writes a commented study file for the table at `source`, ready to run.
+
+    Raises InputError where the table or the target is not to be used, and where `output` exists without `force`.
+    """
+    from hpo.data import describe_file
+    from hpo.studyfile.starter import study_text
+
+    path = Path(output)
+    if path.exists() and not force:
+        raise InputError(Problem(output, "", "a file that does not exist yet", "an existing one",
+                                 "Name another with --output, or overwrite it with --force."))  # fmt: skip
+    if not path.parent.is_dir():
+        raise InputError(Problem(output, "", "an existing folder", f"no folder {path.parent}", "Make it first."))
+    data, seen = describe_file(source, target)
+    data = replace(data, source=_from_folder(data.source, path.parent))
+    path.write_text(study_text(name or _study_name(source), data, seen), encoding="utf-8")
+    return Initialised(path, tuple(seen))
+
+
+def _from_folder(source: str, folder: Path) -> str:
+    """A local relative path as the study file's folder sees it; anything else unchanged."""
+    if not Path(source).exists() or Path(source).is_absolute():
+        return source
+    return Path(os.path.relpath(source, folder)).as_posix()
+
+
+def _study_name(source: str) -> str:
+    stem = re.split(r"[/\\:]", source)[-1].split(".")[0]
+    return re.sub(r"[^A-Za-z0-9_-]+", "_", stem).strip("_-") or "study"

@@ -1,0 +1,17 @@
+"""`hpo report` and `hpo export`: what a study leaves behind."""
+
+from pathlib import Path
+
+
+def report(study: str, *, storage: str, output: str | None = None) -> Path:
+    """Writes one self-contained HTML file about a study, `<study>-report.html` unless named."""
+    from hpo.reports.page import write_report
+
+    return write_report(storage, study, Path(output or f"{study}-report.html"))
+
+
+def export(study: str, *, storage: str, to: str, artifacts: str | None = None) -> Path:
+    """Puts the bundle of a finished study into a folder, new or empty."""
+    from hpo.run import export_bundle
+
+    return Path(export_bundle(storage, study, to, artifacts))

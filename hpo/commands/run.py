@@ -1,0 +1,45 @@
+"""`hpo run` and `hpo worker`: train."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hpo.records.rows import StudyRow
+    from hpo.run.events import Event
+    from hpo.studyfile.spec import StudySpec
+
+
+def load(study: str, overrides: Mapping[str, Any]) -> "StudySpec":
+    """The study at a path or of a bundled name, with the command line's values in place of the file's."""
+    from hpo.studyfile import load_study
+
+    return load_study(study, overrides={key: value for key, value in overrides.items() if value is not None})
+
+
+def run(
+    spec: "StudySpec",
+    *,
+    storage: str,
+    listener: "Callable[[Event], None]",
+    data_dir: str | None = None,
+    artifacts: str | None = None,
+    workers: int = 1,
+    export: str | None = None,
+    fresh: bool = False,
+) -> "StudyRow":
+    """Runs a study to its end, or goes on with it where it stopped. Raises Stopped on Ctrl-C."""
+    from hpo.run import launch
+
+    return launch(
+        spec, storage=storage, data_dir=data_dir, artifacts=artifacts, workers=workers, export=export, fresh=fresh,
+        listener=listener,
+    )  # fmt: skip
+
+
+def worker(
+    study: str, *, storage: str, data_dir: str | None, artifacts: str | None, listener: "Callable[[Event], None]"
+) -> None:
+    """Trains for a running study until it ends."""
+    from hpo.run import work
+
+    work(study, storage=storage, data_dir=data_dir, artifacts=artifacts, listener=listener)

@@ -1,0 +1,171 @@
+"""The dashboard's web server: threads, loopback by default, read-only."""
+
+import ipaddress
+import socket
+import threading
+import warnings
+from collections.abc import Callable, Mapping
+from socketserver import ThreadingMixIn
+from types import TracebackType
+from typing import Self
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+import optuna
+import optuna_dashboard
+from optuna.exceptions import StorageInternalError
+
+from hpo.dashboard.notes import write_notes
+from hpo.dashboard.readonly import read_only
+from hpo.errors import InputError, Problem
+
+Notes = Callable[[], Mapping[str, str]]
+"""Gives the note (markdown) of each Optuna study by its name."""
+
+REFRESH = 5.0
+"""Seconds between two looks at the notes."""
+
+
+_IMPORTANCE_WARNS = ("Some regimes for parameter", "Target and region quantiles", "The number of trials is too small")
+"""What Optuna's importances say of young studies each time the dashboard asks for them; the page shows as much."""
+
+
+class _Threads(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+
+class _Threads6(_Threads):
+    address_family = socket.AF_INET6
+
+
+class _Silent(WSGIRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the base class's name)
+        """Requests are nobody's news."""
+
+
+class Server:
+    """A dashboard that is being served from threads until `close`; also a context manager."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 8080,
+        allow_remote: bool = False,
+        notes: Notes | None = None,
+        refresh: float = REFRESH,
+    ) -> None:
+        """Serve the Optuna studies in the database at SQLAlchemy's `url`; port 0 takes a free one.
+
+        Raises InputError where the host is not this machine's loopback (unless `allow_remote`) or the port cannot be
+        had.
+        """
+        _check_host(host, allow_remote)
+        self._warnings = warnings.catch_warnings()
+        self._warnings.__enter__()
+        for beginning in _IMPORTANCE_WARNS:
+            warnings.filterwarnings("ignore", message=beginning)
+        # From the URL itself the dashboard would read every trial again on each poll; this storage remembers them.
+        self._database = optuna.storages.RDBStorage(url)
+        self._storage = optuna.storages.get_storage(self._database)
+        self._ended = threading.Event()
+        try:
+            self._server = make_server(
+                host,
+                port,
+                read_only(optuna_dashboard.wsgi(self._storage)),
+                server_class=_Threads6 if ":" in host else _Threads,
+                handler_class=_Silent,
+            )
+        except (OSError, OverflowError) as error:
+            self._let_go()
+            raise InputError(
+                Problem("command line", "--port", "a free port", str(port), f"Choose another one ({error}).")
+            ) from error
+        shown = f"[{host}]" if ":" in host else host
+        self.address = f"http://{shown}:{self._server.server_port}/"
+        """Where a browser finds it."""
+        self._threads = [threading.Thread(target=self._server.serve_forever, args=(0.1,), daemon=True)]
+        if notes is not None:
+            self._write(notes)
+            self._threads.append(threading.Thread(target=self._refresh, args=(notes, refresh), daemon=True))
+        for thread in self._threads:
+            thread.start()
+
+    def wait(self) -> None:
+        """Return when the server has been closed."""
+        self._ended.wait()
+
+    def close(self) -> None:
+        """Stop serving. Doing it twice is no fault."""
+        if self._ended.is_set():
+            return
+        self._ended.set()
+        self._server.shutdown()
+        for thread in self._threads:
+            thread.join()
+        self._server.server_close()
+        self._let_go()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def _refresh(self, notes: Notes, seconds: float) -> None:
+        while not self._ended.wait(seconds):
+            self._write(notes)
+
+    def _write(self, notes: Notes) -> None:
+        try:
+            write_notes(self._storage, notes())
+        except StorageInternalError:
+            # The database was busy. What is shown is a little old; the next round mends it.
+            return
+
+    def _let_go(self) -> None:
+        self._database.remove_session()
+        self._database.engine.dispose()
+        self._warnings.__exit__(None, None, None)
+
+
+def serve(
+    url: str,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8080,
+    on_ready: Callable[[str], None],
+    notes: Notes | None = None,
+    allow_remote: bool = False,
+) -> None:
+    """Serve the dashboard until Ctrl-C, which ends it and returns; `on_ready` gets the address once it answers.
+
+    `notes` is asked every few seconds, and what changed is written into the studies. Raises as `Server` does.
+    """
+    with Server(url, host=host, port=port, allow_remote=allow_remote, notes=notes) as server:
+        on_ready(server.address)
+        try:
+            server.wait()
+        except KeyboardInterrupt:
+            return
+
+
+def _check_host(host: str, allow_remote: bool) -> None:
+    """The dashboard has no accounts: beyond this machine, whoever reaches the port could read everything."""
+    if allow_remote or host == "localhost":
+        return
+    try:
+        loopback = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        loopback = False
+    if not loopback:
+        raise InputError(
+            Problem(
+                "command line",
+                "--host",
+                "this machine's loopback (127.0.0.1, ::1 or localhost), because the dashboard knows no passwords",
+                host,
+                "Leave it out, and reach it from elsewhere through an SSH tunnel: ssh -L 8080:127.0.0.1:8080 MACHINE.",
+            )
+        )

@@ -1,0 +1,107 @@
+"""What verdicts are given on: trials, contenders and baselines as the recipe sees them."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from hpo.metrics import Metric
+from hpo.recipe.diagnosis import Scale
+from hpo.recipe.edges import Ranked
+from hpo.recipe.noise import Comparison, Noise
+from hpo.values import Configuration
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A finished trial; scores are means over its folds, NaN where it diverged."""
+
+    number: int
+    configuration: Configuration
+    value: float | None
+    training_loss: float
+    validation_loss: float
+    training_metric: float
+    validation_metric: float
+    parameters: int
+    diagnosis: str
+    origin: str = "sampler"
+
+    @property
+    def gap(self) -> float:
+        return self.validation_loss - self.training_loss
+
+
+@dataclass(frozen=True)
+class Proved:
+    """A contender with fresh seeds, held against the stage's reference."""
+
+    trial: Tried
+    mean: float
+    """Of the validation metric over the fresh seeds."""
+    training_loss: float
+    validation_loss: float
+    comparison: Comparison | None
+    """None for the reference itself."""
+
+    @property
+    def gap(self) -> float:
+        return self.validation_loss - self.training_loss
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """Validation scores of a model that must be beaten."""
+
+    metric: float
+    loss: float
+
+
+@dataclass(frozen=True)
+class Bar:
+    """What the baseline stage hands on, and later stages are held against."""
+
+    metric: Metric
+    noise: Noise
+    prior_loss: float
+    """Loss of the prior on the training rows."""
+    floor: float
+    """Lowest training loss that contradictory duplicates allow."""
+    baselines: Mapping[str, Baseline]
+
+    @property
+    def to_beat(self) -> str:
+        """The best baseline's name."""
+        return min(self.baselines, key=lambda n: -self.metric.sign * self.baselines[n].metric)
+
+    @property
+    def scale(self) -> Scale:
+        reference = min(b.loss for b in self.baselines.values())
+        return Scale(self.noise.loss, self.prior_loss, reference)
+
+    def behind(self, score: float) -> float:
+        """By how much a validation score is worse than the best baseline's; negative where it is better."""
+        return self.metric.sign * (self.baselines[self.to_beat].metric - score)
+
+    def gate(self, share: float) -> float:
+        """The training loss that shows enough capacity: a share of the prior's, or what the labels allow."""
+        return max(share * self.prior_loss, self.floor + share * self.prior_loss / 2)
+
+
+def complete(trials: Sequence[Tried]) -> list[Tried]:
+    """Those that have a value."""
+    return [t for t in trials if t.value is not None]
+
+
+def ranked(trials: Sequence[Tried], sign: float) -> list[Ranked]:
+    """For the edges: cost falls as trials get better. sign: +1 where a greater value is better."""
+    return [Ranked(t.configuration, -sign * t.value) for t in trials if t.value is not None]
+
+
+def best(trials: Sequence[Tried], sign: float) -> Tried:
+    """The best value; ties go to the earlier trial, as in Optuna."""
+    return max(complete(trials), key=lambda t: (sign * (t.value if t.value is not None else 0.0), -t.number))
+
+
+def counted(trials: Sequence[Tried]) -> str:
+    """`12 overfit, 3 healthy, 1 diverged`, most frequent first."""
+    return ", ".join(f"{n} {name}" for name, n in Counter(t.diagnosis for t in trials if t.diagnosis).most_common())

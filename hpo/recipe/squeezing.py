@@ -1,0 +1,76 @@
+"""The last verdict: what seeds, longer training and an ensemble gave, and what the one opening of the test set says."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from hpo.metrics import Metric
+from hpo.recipe.noise import Comparison
+from hpo.values import Verdict
+
+
+@dataclass(frozen=True)
+class TestScore:
+    """A frozen model's score on the test rows, with its 95 % bootstrap interval."""
+
+    model: str
+    value: float
+    low: float
+    high: float
+
+    __test__ = False  # pytest would take the class for a test by its name
+
+    def __str__(self) -> str:
+        return f"{self.model.replace('_', ' ')} {self.value:.4g} [{self.low:.4g}, {self.high:.4g}]"
+
+
+def on_squeeze(
+    *, metric: Metric, seeds: Sequence[float], longer: Comparison | None, epochs: int, members: Sequence[str],
+    single: float, together: float, scores: Sequence[TestScore], look: int, against: Mapping[str, tuple[float, float]],
+) -> Verdict:  # fmt: skip
+    """The exported model and how it compares.
+
+    seeds: validation metric of the chosen configuration's seeds. longer: training `epochs` epochs against the usual
+    number, None where it was not tried. members: names of the ensemble's members. single, together: validation metric
+    of the best member alone and of all. look: which opening of this test set it was. against: for each baseline the
+    difference of the final model's test metric to it (positive: the final model is better) and the deviation of that
+    difference.
+    """
+    low, high = min(seeds), max(seeds)
+    sentence = f"Over {len(seeds)} seeds validation {metric.name} lies between {low:.4g} and {high:.4g}."
+    if longer is not None:
+        if longer.gain:
+            sentence += f" Training for {epochs} epochs is a proved gain of {longer.difference:.3g}."
+        else:
+            sentence += f" Training for {epochs} epochs is no proved gain ({longer.difference:+.2g})."
+    if len(members) > 1:
+        sentence += (
+            f" {len(members)} members together ({', '.join(members)}): {together:.4g}, the best alone {single:.4g}."
+        )
+    else:
+        sentence += f" One network ({members[0]}) is as good as any ensemble tried: {together:.4g}."
+    sentence += f" The test set was opened once for all (look number {look} on this data): "
+    sentence += "; ".join(map(str, scores)) + "."
+    sentence += "".join(f" {_against(name, *pair)}" for name, pair in against.items() if name != "prior")
+    figures = {
+        "seeds": float(len(seeds)), "seed_low": low, "seed_high": high, "members": float(len(members)),
+        "validation_single": single, "validation_final": together, "look": float(look),
+    }  # fmt: skip
+    for score in scores:
+        figures |= {f"test_{score.model}": score.value}
+    if longer is not None:
+        figures |= {"longer_gain": longer.difference, "longer_needed": longer.threshold}
+    return Verdict("go on", sentence, figures)
+
+
+BEYOND = 1.96
+"""Deviations that a difference on the test rows must exceed to count."""
+
+
+def _against(name: str, difference: float, deviation: float) -> str:
+    rival = name.replace("_", " ").capitalize()
+    size = f"by {abs(difference):.3g}"
+    if abs(difference) <= BEYOND * deviation:
+        return f"{rival}: level within the noise of the test rows ({difference:+.2g})."
+    if difference < 0:
+        return f"{rival} win {size}." if name == "boosted_trees" else f"{rival} wins {size}."
+    return f"{rival}: beaten {size}."

@@ -1,0 +1,260 @@
+"""The verdict of each stage: pure functions from what was measured to a decision with its evidence.
+
+Decisions: `go on`; `widen` (the stage goes on as another attempt in a wider space); `more capacity` (back to overfit);
+`stop` (a fault makes training meaningless).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hpo.metrics import Metric
+from hpo.recipe.diagnosis import GAP_IN_NOISE, has_gap
+from hpo.recipe.edges import Edge
+from hpo.recipe.judging import Bar, Baseline, Proved, Tried, best, complete, counted
+from hpo.recipe.noise import Noise
+from hpo.space.plain import range_to_plain
+from hpo.values import Check, Status, TaskFacts, Verdict
+
+STRONG = 0.5
+"""Regularization is called strong where it closes more than this share of a gap beyond the noise, ..."""
+MILD = 0.1
+"""... and mild above this one."""
+
+
+def on_data(facts: TaskFacts, *, metric: str, scale: str, rows: Mapping[str, int], checks: Sequence[Check]) -> Verdict:
+    """Task, classes, metric and scaling; warnings in words; `stop` where a check failed.
+
+    rows: number of rows by split (`training`, `validation`, `test`).
+    """
+    warned = [c for c in checks if c.status is Status.WARNING]
+    failed = [c for c in checks if c.status is Status.FAILED]
+    kind = f"{facts.task} task, {len(facts.classes)} classes" if facts.task.classifies else "regression task"
+    counts = ", ".join(f"{n} {name}" for name, n in rows.items())
+    sentence = f"A {kind}, input {'x'.join(map(str, facts.input_shape))}, scored by {metric}; rows: {counts}."
+    for check in (*failed, *warned):
+        sentence += f" {check.sentence}"
+    if not warned and not failed:
+        sentence += " Nothing speaks against training."
+    return Verdict(
+        "stop" if failed else "go on",
+        sentence,
+        {**{f"rows_{k}": float(v) for k, v in rows.items()}, "warnings": float(len(warned))},
+        {"task": str(facts.task), "classes": list(facts.classes), "metric": metric, "scale": scale},
+    )
+
+
+def on_baseline(bar: Bar, checks: Sequence[Check]) -> Verdict:
+    """What must be beaten, the noise, and whether the skeleton can be trusted; `stop` where a check failed."""
+    failed = [c for c in checks if c.status is Status.FAILED]
+    doubtful = [c for c in checks if c.status is Status.WARNING]
+    name, noise = bar.to_beat, bar.noise
+    scores = ", ".join(f"{n.replace('_', ' ')} {b.metric:.4g}" for n, b in bar.baselines.items())
+    sentence = (
+        f"Validation {bar.metric.name}: {scores}. To beat: {name.replace('_', ' ')} at "
+        f"{bar.baselines[name].metric:.4g}. Equal networks differ by {noise.metric_seeds:.2g} from seed to seed, and "
+        f"{noise.metric_rows:.2g} by the choice of the validation rows: noise {noise.metric:.2g}."
+    )
+    passed = len(checks) - len(failed) - len(doubtful)
+    sentence += f" {passed} of {len(checks)} skeleton checks passed."
+    for check in (*failed, *doubtful):
+        sentence += f" {check.sentence}"
+    figures = {f"{n}_{bar.metric.name}": b.metric for n, b in bar.baselines.items()}
+    figures |= {f"{n}_loss": b.loss for n, b in bar.baselines.items()}
+    figures |= {"noise_metric": noise.metric, "noise_metric_seeds": noise.metric_seeds, "noise_loss": noise.loss}
+    hands_on = {
+        "to_beat": name,
+        "baselines": {n: {"metric": b.metric, "loss": b.loss} for n, b in bar.baselines.items()},
+        "noise": {
+            "metric_seeds": noise.metric_seeds, "metric_rows": noise.metric_rows,
+            "loss_seeds": noise.loss_seeds, "loss_rows": noise.loss_rows,
+        },
+        "prior_loss": bar.prior_loss,
+        "floor": bar.floor,
+    }  # fmt: skip
+    return Verdict("stop" if failed else "go on", sentence, figures, hands_on)
+
+
+def bar_from(hands_on: Mapping[str, Any], metric: Metric) -> Bar:
+    """The bar as `on_baseline` handed it on, read back from the records."""
+    return Bar(
+        metric,
+        Noise(**hands_on["noise"]),
+        hands_on["prior_loss"],
+        hands_on["floor"],
+        {n: Baseline(b["metric"], b["loss"]) for n, b in hands_on["baselines"].items()},
+    )
+
+
+def on_widening(trials: Sequence[Tried], edges: Sequence[Edge], sign: float) -> Verdict:
+    """The stage's best trials crowd the end of a range: it goes on in a wider space."""
+    top = best(trials, sign)
+    sentence = f"After {len(trials)} trials: " + " ".join(e.sentence for e in edges)
+    sentence += " The trials so far go with it."
+    figures = {"best_trial": float(top.number), "best_value": _value(top), "trials": float(len(trials))}
+    return Verdict("widen", sentence, figures, {"ranges": {e.name: range_to_plain(e.new) for e in edges}})
+
+
+def on_overfit(trials: Sequence[Tried], bar: Bar, share: float, ended: str) -> Verdict:
+    """Of the trials below the gate the one with the fewest parameters; if none passes, the lowest training loss.
+
+    share: the gate as a share of the prior's loss. ended: why the search ended, in words.
+    """
+    gate = bar.gate(share)
+    passing = [t for t in complete(trials) if t.training_loss <= gate]
+    top = best(trials, -1.0)
+    chosen = min(passing, key=lambda t: (t.parameters, t.training_loss)) if passing else top
+    opening = f"{len(trials)} trials ({counted(trials)}); {ended}. The gate is a training loss of {gate:.3g}, "
+    opening += f"{share:.0%} of the prior's {bar.prior_loss:.3g}" + (
+        f" and what contradictory duplicates allow ({bar.floor:.3g}). " if bar.floor > 0 else ". "
+    )
+    if passing:
+        decided = (
+            f"{len(passing)} pass; trial {chosen.number} needs the fewest parameters ({chosen.parameters:,}) and "
+            f"reaches {chosen.training_loss:.3g}."
+        )
+    else:
+        decided = (
+            f"None passes; trial {chosen.number} comes closest with {chosen.training_loss:.3g} and "
+            f"{chosen.parameters:,} parameters: {_why_none(trials, top, bar)}."
+        )
+    gap = chosen.gap
+    if has_gap(chosen.training_loss, chosen.validation_loss, bar.scale):
+        size = gap / bar.noise.loss if bar.noise.loss > 0 else float("inf")
+        follows = f" Its gap of {gap:.3g} is {size:.0f} times the noise: regularization has work to do."
+    else:
+        follows = f" Its gap of {gap:.3g} lies within the noise: little to regularize."
+    return Verdict(
+        "go on",
+        opening + decided + follows,
+        {
+            "gate": gate, "passing": float(len(passing)), "chosen_trial": float(chosen.number),
+            "best_trial": float(top.number), "best_value": _value(top), "training_loss": chosen.training_loss,
+            "validation_loss": chosen.validation_loss, "gap": gap, "parameters": float(chosen.parameters),
+            "trials": float(len(trials)),
+        },
+        {"chosen": chosen.number, "configuration": dict(chosen.configuration), "passed": bool(passing)},
+    )  # fmt: skip
+
+
+def _why_none(trials: Sequence[Tried], top: Tried, bar: Bar) -> str:
+    if top.diagnosis == "still improving":
+        return "its loss was still falling, so more epochs would help"
+    if top.training_loss > bar.scale.reference:
+        return "even the training rows are not learned, so more capacity or epochs would help"
+    return "the rest may be noise in the targets, or ask for more epochs or capacity"
+
+
+def on_regularize(
+    trials: Sequence[Tried], contenders: Sequence[Proved], bar: Bar, *, earning: Mapping[str, float], ended: str,
+    gate_passed: bool, can_grow: Sequence[str], sent_back: int, attempts: int,
+) -> Verdict:  # fmt: skip
+    """Which regularization is handed on, whether its gain is proved, and whether capacity is what is missing.
+
+    contenders: the reference (the configuration handed on by overfit) first. earning: for each regularizer the gain in
+    the metric between the better and the worse half of its values (positive: more of it was better). can_grow: names of
+    capacity ranges that can be carried further. sent_back: how often the study went back already.
+    """
+    sign = bar.metric.sign
+    reference, chosen = contenders[0], max(contenders, key=lambda c: sign * c.mean)
+    before, after = reference.gap, chosen.gap
+    had_gap = has_gap(reference.training_loss, reference.validation_loss, bar.scale)
+    closed = (before - after) / before if had_gap else 0.0
+    strength = "strong" if closed > STRONG else "mild" if closed > MILD else "no"
+    worth = [name for name, gain in earning.items() if gain > bar.noise.metric_seeds / 2]
+    decision, lacking = _capacity(chosen, bar, gate_passed, can_grow, sent_back, attempts)
+    sentence = f"{len(trials)} trials ({counted(trials)}); {ended}. " + _proof_sentence(contenders, chosen, bar)
+    if closed > MILD:
+        sentence += f" Without regularization the gap is {before:.3g}, with it {after:.3g}: {strength} regularization."
+    elif had_gap:
+        sentence += f" The gap of {before:.3g} stays: {after:.3g} with the configuration handed on."
+    else:
+        sentence += f" There was no gap to close ({before:.3g}, noise {bar.noise.loss:.2g})."
+    if worth:
+        sentence += " More of it was better: " + ", ".join(f"{n} ({earning[n]:+.2g})" for n in worth) + "."
+    top = best(trials, sign)
+    figures = {
+        "chosen_trial": float(chosen.trial.number), "best_trial": float(top.number), "best_value": _value(top),
+        "gap_before": before, "gap_after": after, "gap_closed": closed, "fresh_mean": chosen.mean,
+        "reference_mean": reference.mean, "behind": bar.behind(chosen.mean), "trials": float(len(trials)),
+    } | {f"earns_{name}": gain for name, gain in earning.items()} | _comparison_figures(chosen)  # fmt: skip
+    hands_on = {
+        "chosen": chosen.trial.number, "configuration": dict(chosen.trial.configuration), "strength": strength,
+        "earns": worth, "grow": list(can_grow) if decision == "more capacity" else [],
+    }  # fmt: skip
+    return Verdict(decision, sentence + lacking, figures, hands_on)
+
+
+def _capacity(
+    chosen: Proved, bar: Bar, gate_passed: bool, can_grow: Sequence[str], sent_back: int, attempts: int
+) -> tuple[str, str]:
+    """Whether capacity is what is missing: the decision, and the sentence that says so."""
+    behind = bar.behind(chosen.mean)
+    if (
+        gate_passed
+        or behind <= GAP_IN_NOISE * bar.noise.metric
+        or has_gap(chosen.training_loss, chosen.validation_loss, bar.scale)
+    ):
+        return "go on", ""
+    lacks = f" No gap, yet {behind:.3g} behind {bar.to_beat.replace('_', ' ')}: the network lacks capacity."
+    if not can_grow:
+        return "go on", lacks + " The study fixes it, so it stays; give units or hidden_layers a range."
+    if sent_back >= attempts:
+        return "go on", lacks + f" It was sent back {sent_back} times already, so it stays."
+    return "more capacity", lacks + f" Back to overfit with more of {', '.join(can_grow)}."
+
+
+def on_tune(
+    trials: Sequence[Tried], contenders: Sequence[Proved], bar: Bar, *, sensitivity: Mapping[str, float], ended: str
+) -> Verdict:
+    """The best configuration by fresh seeds, whether its gain is proved, and what it is sensitive to."""
+    sign = bar.metric.sign
+    chosen = max(contenders, key=lambda c: sign * c.mean)
+    top = best(trials, sign)
+    sentence = f"{len(trials)} trials ({counted(trials)}); {ended}. " + _proof_sentence(contenders, chosen, bar)
+    leading = sorted(sensitivity.items(), key=lambda item: -item[1])[:3]
+    if leading:
+        sentence += " Most sensitive to " + ", ".join(f"{n} ({share:.0%})" for n, share in leading) + "."
+    behind = bar.behind(chosen.mean)
+    rival = bar.to_beat.replace("_", " ")
+    if behind > GAP_IN_NOISE * bar.noise.metric:
+        sentence += f" Still {behind:.3g} behind {rival}, more than the noise."
+    elif behind < -GAP_IN_NOISE * bar.noise.metric:
+        sentence += f" {-behind:.3g} ahead of {rival}, the best baseline."
+    else:
+        sentence += f" Level with {rival}, the best baseline, within the noise."
+    figures = {
+        "chosen_trial": float(chosen.trial.number), "best_trial": float(top.number), "best_value": _value(top),
+        "fresh_mean": chosen.mean, "behind": behind, "gap": chosen.gap, "trials": float(len(trials)),
+    } | {f"sensitivity_{n}": share for n, share in sensitivity.items()} | _comparison_figures(chosen)  # fmt: skip
+    return Verdict(
+        "go on", sentence, figures,
+        {"chosen": chosen.trial.number, "configuration": dict(chosen.trial.configuration)},
+    )  # fmt: skip
+
+
+def _proof_sentence(contenders: Sequence[Proved], chosen: Proved, bar: Bar) -> str:
+    """Says gain only where the paired comparison proves one."""
+    reference, name = contenders[0], bar.metric.name
+    if chosen is reference:
+        held = f"trial {reference.trial.number} ({name} {reference.mean:.4g})"
+        return f"With fresh seeds nothing beats the reference, {held}."
+    comparison = chosen.comparison
+    told = (
+        f"With fresh seeds trial {chosen.trial.number} has {name} {chosen.mean:.4g}, the reference (trial "
+        f"{reference.trial.number}) {reference.mean:.4g}: "
+    )
+    if comparison is not None and comparison.gain:
+        return told + f"a gain of {comparison.difference:.3g}, proved (more than {comparison.threshold:.2g})."
+    needed = comparison.threshold if comparison is not None else float("nan")
+    return told + f"not a proved gain (that would take {needed:.2g}); it is handed on as not worse."
+
+
+def _comparison_figures(chosen: Proved) -> dict[str, float]:
+    if chosen.comparison is None:
+        return {"gain": 0.0, "gain_needed": 0.0, "gain_proved": 0.0}
+    c = chosen.comparison
+    return {"gain": c.difference, "gain_needed": c.threshold, "gain_proved": float(c.gain)}
+
+
+def _value(trial: Tried) -> float:
+    return trial.value if trial.value is not None else float("nan")

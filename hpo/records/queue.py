@@ -1,0 +1,396 @@
+"""The queue of runs: the protocol by which one leader and any number of workers share the training.
+
+The leader adds trials with their runs; a worker leases runs, trains them, and commits what came out; the leader closes
+the trial. The laws:
+
+- *One transaction a verb.* Killed at any moment, a verb is done or not done. Trials go into our tables and Optuna's at once.
+- *One owner.* A run is leased to at most one worker at a time, on every database alike: leasing takes a lock on the
+  study, and each change of a run states whose it must be.
+- *No late write.* `commit` takes everything or nothing: it raises LeaseLost, and writes nothing, where one of the runs has
+  passed to another. A run committed before by this same worker is left as it is, so that a commit may be repeated.
+- *Nothing is lost.* `reclaim` gives runs of workers that are gone back to the queue; one that was tried too often fails
+  with the reason. Being given back by `release` is not a try.
+- *Exact counts.* Adding a run that is there (same trial, purpose, fold, seed and epochs) adds none. Adding a trial whose
+  number is taken raises Fault.
+
+Leases are by the database's clock. With a `leader`, adding and closing first make sure that this worker still leads the
+study, and raise LeaseLost otherwise.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import IntegrityError
+
+from hpo.errors import Fault, LeaseLost
+from hpo.records import schema, trial_rows
+from hpo.records.bulk import batches, finite, finite_list, insert_rows
+from hpo.records.database import Database, now
+from hpo.records.rows import ClosedTrial, FinishedRun, LeasedRun, NewRun, NewTrial, Reclaimed, StageRow, TrialRow
+from hpo.records.workers import gone_workers, hold_study
+from hpo.values import Curve, RunRequest
+
+_EPOCH_COLUMNS = (
+    "training_loss", "validation_loss", "training_metric", "validation_metric", "learning_rate", "gradient_norm",
+)  # fmt: skip
+
+
+class Queue:
+    """The runs of a database's studies."""
+
+    def __init__(self, db: Database, *, leader: str | None = None) -> None:
+        self._db = db
+        self._leader = leader
+
+    def add_trials(self, stage: StageRow, trials: Sequence[NewTrial]) -> None:
+        """Add trials with their runs, to Optuna's tables too where the stage has an Optuna study.
+
+        Raises Fault where a number is taken or, with an Optuna study, does not follow on those that are there.
+        """
+        ordered = sorted(trials, key=lambda t: t.number)
+
+        def work(connection: Connection) -> None:
+            hold_study(connection, stage.study_id, self._leader)
+            trial_rows.add(self._db, connection, stage, ordered)
+
+        try:
+            self._db.transact(work)
+        except IntegrityError as error:
+            numbers = ", ".join(str(t.number) for t in ordered)
+            raise Fault(
+                f"{self._db.label}: of the trials {numbers} of stage {stage.name} one is there already"
+            ) from error
+
+    def add_runs(self, stage_id: int, trial_number: int, runs: Sequence[NewRun]) -> None:
+        """Add runs to a trial that is there; those it has already are left as they are. Raises Fault for no such trial."""
+        trial, stage = schema.trial, schema.stage
+
+        def work(connection: Connection) -> None:
+            study = sa.select(stage.c.study_id).where(stage.c.id == stage_id)
+            hold_study(connection, connection.execute(study).scalar_one(), self._leader)
+            this = (trial.c.stage_id == stage_id) & (trial.c.number == trial_number)
+            trial_id = connection.execute(sa.select(trial.c.id).where(this)).scalar_one_or_none()
+            if trial_id is None:
+                raise Fault(f"{self._db.label}: stage {stage_id} has no trial {trial_number}")
+            trial_rows.add_runs(connection, trial_id, runs)
+
+        self._db.transact(work)
+
+    def lease(self, study_id: int, worker_id: str, limit: int, seconds: float) -> list[LeasedRun]:
+        """Up to `limit` of the oldest queued runs, all of one stage and one structure, as this worker's own.
+
+        Only while the study and the stage are running; otherwise, or where nothing is queued, none.
+        """
+        study, run = schema.study, schema.run
+
+        def work(connection: Connection) -> list[LeasedRun]:
+            # The lock makes leasing take turns: two workers never look at the same queued runs at once.
+            lock = sa.select(study.c.state).where(study.c.id == study_id).with_for_update(key_share=True)
+            if connection.execute(lock).scalar_one_or_none() != "running":
+                return []
+            ids = _oldest(connection, study_id, limit)
+            if not ids:
+                return []
+            until = now(connection) + timedelta(seconds=seconds)
+            taken = connection.execute(
+                sa.update(run)
+                .where(run.c.id.in_(ids), run.c.state == "queued")
+                .values(state="running", worker_id=worker_id, lease_until=until, tries=run.c.tries + 1)
+            )
+            if taken.rowcount != len(ids):
+                raise Fault(f"{self._db.label}: a queued run was taken under the study's lock")
+            return _leased(connection, ids)
+
+        return self._db.transact(work) if limit > 0 else []
+
+    def held(self, worker_id: str) -> frozenset[int]:
+        """The runs that are this worker's now."""
+        with self._db.read() as connection:
+            return frozenset(connection.execute(sa.select(schema.run.c.id).where(_owned(worker_id))).scalars())
+
+    def renew(self, worker_id: str, run_ids: Iterable[int], seconds: float) -> frozenset[int]:
+        """Extend leases by `seconds` from now; gives those of the runs that are still this worker's."""
+        wanted, run = frozenset(run_ids), schema.run
+
+        def work(connection: Connection) -> frozenset[int]:
+            held: set[int] = set()
+            for ids in batches(wanted):
+                mine = sa.select(run.c.id).where(run.c.id.in_(ids), _owned(worker_id)).order_by(run.c.id)
+                held.update(connection.execute(mine.with_for_update()).scalars())
+            until = now(connection) + timedelta(seconds=seconds)
+            for ids in batches(held):
+                connection.execute(sa.update(run).where(run.c.id.in_(ids)).values(lease_until=until))
+            return frozenset(held)
+
+        return self._db.transact(work)
+
+    def commit(self, worker_id: str, finished: Sequence[FinishedRun]) -> None:
+        """Hand in finished runs, curves and artifacts, all of them or none. Raises LeaseLost (see the laws)."""
+
+        def work(connection: Connection) -> None:
+            fresh = _still_mine(connection, worker_id, finished)
+            moment = now(connection)
+            _write_results(connection, fresh, moment)
+            _write_curves(connection, fresh)
+
+        self._db.transact(work)
+
+    def release(self, worker_id: str) -> int:
+        """Give this worker's runs back to the queue; how many they were."""
+        values = {"state": "queued", "worker_id": None, "lease_until": None, "tries": schema.run.c.tries - 1}
+        return self._db.transact(
+            lambda c: c.execute(sa.update(schema.run).where(_owned(worker_id)).values(values)).rowcount
+        )
+
+    def reclaim(self, study_id: int, max_tries: int = 3) -> Reclaimed:
+        """Take runs from workers whose lease has lapsed, that have left, or that died on this machine."""
+        run = schema.run
+
+        def work(connection: Connection) -> Reclaimed:
+            gone, moment = gone_workers(connection, study_id), now(connection)
+            requeued, failed = [], []
+            for row in connection.execute(_running(study_id)).all():
+                if row.worker_id not in gone and row.lease_until >= moment:
+                    continue
+                # Whoever committed or renewed since our look keeps the run.
+                same = (
+                    (run.c.id == row.id) & (run.c.worker_id == row.worker_id) & (run.c.lease_until == row.lease_until)
+                )
+                change: dict[str, Any] = {"state": "queued", "worker_id": None, "lease_until": None}
+                if row.tries >= max_tries:
+                    reason = f"given up after {row.tries} tries: each time its worker died or fell silent"
+                    change |= {"state": "failed", "error": reason, "finished_at": moment}
+                update = sa.update(run).where(same, run.c.state == "running").values(change)
+                if connection.execute(update).rowcount:
+                    (failed if row.tries >= max_tries else requeued).append(row.id)
+            return Reclaimed(tuple(requeued), tuple(failed))
+
+        return self._db.transact(work)
+
+    def drop(self, stage_id: int, reason: str) -> int:
+        """Fail the stage's queued runs, which nobody is to train any more; how many they were."""
+        run, trial = schema.run, schema.trial
+        of_stage = run.c.trial_id.in_(sa.select(trial.c.id).where(trial.c.stage_id == stage_id))
+
+        def work(connection: Connection) -> int:
+            values = {"state": "failed", "error": reason, "finished_at": now(connection)}
+            return connection.execute(sa.update(run).where(of_stage, run.c.state == "queued").values(values)).rowcount
+
+        return self._db.transact(work)
+
+    def outstanding(self, stage_id: int) -> dict[str, int]:
+        """How many of the stage's runs are in each state; states without a run are left out."""
+        run, trial = schema.run, schema.trial
+        counts = (
+            sa.select(run.c.state, sa.func.count())
+            .join(trial, trial.c.id == run.c.trial_id)
+            .where(trial.c.stage_id == stage_id)
+            .group_by(run.c.state)
+        )
+        with self._db.read() as connection:
+            return {state: count for state, count in connection.execute(counts)}
+
+    def close_trials(self, stage: StageRow, closed: Sequence[ClosedTrial]) -> None:
+        """End running trials, in Optuna's tables too. Raises Fault where one is not running; then nothing is written."""
+
+        def work(connection: Connection) -> None:
+            hold_study(connection, stage.study_id, self._leader)
+            trial_rows.close(self._db, connection, stage, closed)
+
+        if closed:
+            self._db.transact(work)
+
+    def trials(self, stage_id: int, with_runs: bool = True) -> list[TrialRow]:
+        """The stage's trials by number, each with its runs in the order they were added."""
+        with self._db.read() as connection:
+            return trial_rows.read(self._db, connection, stage_id, with_runs=with_runs)
+
+    def curves(self, run_ids: Iterable[int]) -> dict[int, Curve]:
+        """Learning curves by run; a run without one is left out. What was not finite is NaN."""
+        epoch = schema.epoch
+        columns = [epoch.c[name] for name in _EPOCH_COLUMNS]
+        found: dict[int, list[list[float]]] = {}
+        with self._db.read() as connection:
+            for ids in batches(run_ids):
+                query = sa.select(epoch.c.run_id, *columns).where(epoch.c.run_id.in_(ids))
+                for run_id, *numbers in connection.execute(query.order_by(epoch.c.run_id, epoch.c.epoch)):
+                    found.setdefault(run_id, []).append(numbers)
+        return {run_id: Curve(*np.array(rows, dtype=np.float64).T) for run_id, rows in found.items()}
+
+    def forget_artifacts(self, run_ids: Iterable[int]) -> list[str]:
+        """Drop the artifacts of runs from the records; gives their URIs, which the caller may delete."""
+        run, artifact = schema.run, schema.artifact
+
+        def work(connection: Connection) -> list[str]:
+            uris: list[str] = []
+            for ids in batches(run_ids):
+                rows = connection.execute(
+                    sa.select(artifact.c.id, artifact.c.uri)
+                    .join(run, run.c.artifact_id == artifact.c.id)
+                    .where(run.c.id.in_(ids))
+                ).all()
+                uris += [row.uri for row in rows]
+                connection.execute(sa.update(run).where(run.c.id.in_(ids)).values(artifact_id=None))
+                connection.execute(sa.delete(artifact).where(artifact.c.id.in_([row.id for row in rows])))
+            return uris
+
+        return self._db.transact(work)
+
+
+def _owned(worker_id: str) -> sa.ColumnElement[bool]:
+    return (schema.run.c.worker_id == worker_id) & (schema.run.c.state == "running")
+
+
+def _running(study_id: int) -> sa.Select[Any]:
+    """Leased runs of a study."""
+    run, trial, stage = schema.run, schema.trial, schema.stage
+    return (
+        sa.select(run.c.id, run.c.worker_id, run.c.lease_until, run.c.tries)
+        .join(trial, trial.c.id == run.c.trial_id)
+        .join(stage, stage.c.id == trial.c.stage_id)
+        .where(stage.c.study_id == study_id, run.c.state == "running")
+        .order_by(run.c.id)
+    )
+
+
+def _oldest(connection: Connection, study_id: int, limit: int) -> list[int]:
+    """The oldest queued runs of the study's running stages: the first, and others of its stage and structure."""
+    run, trial, stage = schema.run, schema.trial, schema.stage
+    queued = (
+        sa.select(run.c.id, trial.c.stage_id, trial.c.structure)
+        .join(trial, trial.c.id == run.c.trial_id)
+        .join(stage, stage.c.id == trial.c.stage_id)
+        .where(stage.c.study_id == study_id, stage.c.state == "running", run.c.state == "queued")
+        .order_by(run.c.id)
+    )
+    first = connection.execute(queued.limit(1)).one_or_none()
+    if first is None:
+        return []
+    alike = queued.where(trial.c.stage_id == first.stage_id, trial.c.structure == first.structure).limit(limit)
+    return [row.id for row in connection.execute(alike)]
+
+
+def _leased(connection: Connection, ids: Sequence[int]) -> list[LeasedRun]:
+    """The runs as a worker gets them, in the order of their ids."""
+    run, trial = schema.run, schema.trial
+    rows = [
+        row
+        for group in batches(ids)
+        for row in connection.execute(
+            sa.select(run, trial.c.stage_id, trial.c.number)
+            .join(trial, trial.c.id == run.c.trial_id)
+            .where(run.c.id.in_(group))
+            .order_by(run.c.id)
+        )
+    ]
+    configurations, _ = trial_rows.configurations(connection, {row.trial_id for row in rows})
+    return [
+        LeasedRun(
+            id=r.id,
+            trial_id=r.trial_id,
+            stage_id=r.stage_id,
+            trial_number=r.number,
+            request=RunRequest(configurations[r.trial_id], seed=r.seed, fold=r.fold, epochs=r.epochs),
+            purpose=r.purpose,
+            tries=r.tries,
+        )
+        for r in rows
+    ]
+
+
+def _still_mine(
+    connection: Connection, worker_id: str, finished: Sequence[FinishedRun]
+) -> list[tuple[int, FinishedRun]]:
+    """(study, run) of those to write, under a lock; those this worker committed before are left out."""
+    run, trial, stage = schema.run, schema.trial, schema.stage
+    states: dict[int, tuple[str, str | None, int]] = {}
+    for ids in batches(f.id for f in finished):
+        # The lock alone first, in the order of ids: a join would lock trial and stage as well.
+        lock = sa.select(run.c.id, run.c.state, run.c.worker_id, run.c.trial_id).where(run.c.id.in_(ids))
+        held = connection.execute(lock.order_by(run.c.id).with_for_update()).all()
+        of_trial = dict(
+            connection.execute(
+                sa.select(trial.c.id, stage.c.study_id)
+                .join(stage, stage.c.id == trial.c.stage_id)
+                .where(trial.c.id.in_({r.trial_id for r in held}))
+            )
+            .tuples()
+            .all()
+        )
+        states |= {r.id: (r.state, r.worker_id, of_trial[r.trial_id]) for r in held}
+    fresh, lost = [], []
+    for f in finished:
+        state, owner, study_id = states.get(f.id, ("gone", None, 0))
+        if owner != worker_id:
+            lost.append(f.id)
+        elif state == "running":
+            fresh.append((study_id, f))
+    if lost:
+        runs = ", ".join(map(str, lost))
+        raise LeaseLost(f"the runs {runs} are no longer those of worker {worker_id}; nothing was written")
+    return fresh
+
+
+def _write_results(connection: Connection, finished: Sequence[tuple[int, FinishedRun]], moment: datetime) -> None:
+    run = schema.run
+    artifacts = _write_artifacts(connection, finished, moment)
+    values = [_result(f) | {"artifact_id": artifacts.get(f.id)} for _, f in finished]
+    if values:
+        columns = {key: sa.bindparam(key) for key in values[0] if key != "b_id"}
+        update = sa.update(run).where(run.c.id == sa.bindparam("b_id"))
+        connection.execute(update.values(**columns, lease_until=None, finished_at=moment), values)
+
+
+def _result(finished: FinishedRun) -> dict[str, Any]:
+    """The columns of a run that ended, as parameters of an update."""
+    result, error = finished.result, finished.error
+    if result is None:
+        empty = (
+            "epochs_trained", "best_epoch", "training_loss", "validation_loss", "training_metric",
+            "validation_metric", "parameters", "seconds", "engine", "device",
+        )  # fmt: skip
+        reason = error or "no reason was given"
+        return {"b_id": finished.id, "state": "failed", "error": reason, **dict.fromkeys(empty)}
+    return {
+        "b_id": finished.id,
+        "state": result.outcome.value,
+        "error": error,
+        "epochs_trained": len(result.curve),
+        "best_epoch": int(result.best_epoch),
+        "training_loss": finite(result.training_loss),
+        "validation_loss": finite(result.validation_loss),
+        "training_metric": finite(result.training_metric),
+        "validation_metric": finite(result.validation_metric),
+        "parameters": int(result.parameters),
+        "seconds": finite(result.seconds),
+        "engine": result.engine,
+        "device": result.device[:128],
+    }
+
+
+def _write_artifacts(
+    connection: Connection, finished: Sequence[tuple[int, FinishedRun]], moment: datetime
+) -> dict[int, int]:
+    """Artifacts of runs; their ids by run."""
+    table = schema.artifact
+    ids: dict[int, int] = {}
+    for study_id, f in finished:
+        if f.artifact is not None:
+            ref = f.artifact
+            values = {"study_id": study_id, "kind": "run", "uri": ref.uri, "sha256": ref.sha256, "size": ref.size}
+            key = connection.execute(sa.insert(table).values(created_at=moment, **values)).inserted_primary_key
+            ids[f.id] = key[0] if key is not None else 0
+    return ids
+
+
+def _write_curves(connection: Connection, finished: Sequence[tuple[int, FinishedRun]]) -> None:
+    rows: list[tuple[Any, ...]] = []
+    for _, f in finished:
+        if f.result is not None:
+            columns = [finite_list(getattr(f.result.curve, name)) for name in _EPOCH_COLUMNS]
+            rows += [(f.id, epoch, *numbers) for epoch, numbers in enumerate(zip(*columns, strict=True), start=1)]
+    insert_rows(connection, schema.epoch, ("run_id", "epoch", *_EPOCH_COLUMNS), rows)

@@ -1,0 +1,190 @@
+"""The report: one self-contained HTML file about a study."""
+
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import hpo
+from hpo.errors import InputError, Problem
+from hpo.reports import pictures
+from hpo.reports.frames import Results, open_results
+from hpo.reports.numbers import count, duration, interval, moment, number, present
+from hpo.reports.stage_view import Picture, Row, StageMaterial, StageView, picture, stage_view
+from hpo.reports.text import MODEL_NAMES, records
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Headline:
+    """One of the figures at the top of the page."""
+
+    name: str
+    figure: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class ScoreView:
+    """One model in the comparison on the test rows."""
+
+    name: str
+    score: str
+    ours: bool
+
+
+@dataclass(frozen=True)
+class PageView:
+    """Everything that the template shows."""
+
+    study: Row
+    headlines: tuple[Headline, ...]
+    summary: tuple[Row, ...]
+    scores: tuple[ScoreView, ...]
+    metric: str
+    comparison: Picture | None
+    outside: str
+    """Which models lie outside the comparison's picture."""
+    compared: str
+    stages: tuple[StageView, ...]
+
+
+def write_report(storage_url: str, study: str, path: str | Path) -> Path:
+    """Writes the page about a study to a file and gives its path.
+
+    Raises InputError for an unknown study and for a path that cannot be written. The file is whole or absent: it is
+    written beside its place and moved there.
+    """
+    path = Path(path)
+    html = render(page_view(open_results(storage_url), study))
+    try:
+        handle, draft = tempfile.mkstemp(dir=path.parent, prefix=".report-", suffix=".html")
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(html)
+        # mkstemp gives the owner alone access; a report is for showing around.
+        Path(draft).chmod(0o644)
+        Path(draft).replace(path)
+    except OSError as error:
+        raise InputError(Problem(str(path), "", "a file that can be written", error.strerror or "an error",
+                                 "Name another with --output.")) from error  # fmt: skip
+    return path
+
+
+def render(view: PageView) -> str:
+    """The page as HTML."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("hpo.reports", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters |= {"number": number, "duration": duration, "moment": moment}
+    return environment.get_template("page.html.j2").render(page=view, version=hpo.__version__)
+
+
+def page_view(results: Results, study: str) -> PageView:
+    """What the page shows, from the records."""
+    stages = records(results.stages(study))
+    row = next(r for r in records(results.studies()) if r["study"] == study)
+    scores = records(results.scores(study))
+    tables = {name: _by_stage(getattr(results, name)(study)) for name in
+              ("trials", "runs", "curves", "figures", "checks", "params")}  # fmt: skip
+    views = []
+    for stage in stages:
+        of = {name: table.get(stage["stage"], []) for name, table in tables.items()}
+        views.append(
+            stage_view(
+                StageMaterial(stage, of["trials"], of["runs"], of["curves"], of["figures"], of["checks"], of["params"],
+                              results.space(study, stage["stage"]), number(row["metric"]))
+            )
+        )  # fmt: skip
+    compared, outside = _comparison(scores, str(row["direction"]))
+    return PageView(
+        study=row,
+        headlines=_headlines(row, stages, scores),
+        summary=tuple(stages),
+        scores=tuple(_score_views(scores)),
+        metric=number(scores[0]["metric"]) if scores else number(row["metric"]),
+        comparison=compared,
+        outside=outside,
+        compared=_compared(scores, row),
+        stages=tuple(views),
+    )
+
+
+def _by_stage(frame: "pd.DataFrame") -> dict[str, list[Row]]:
+    found: dict[str, list[Row]] = {}
+    for row in records(frame):
+        found.setdefault(row["stage"], []).append(row)
+    return found
+
+
+def _headlines(study: Row, stages: list[Row], scores: list[Row]) -> tuple[Headline, ...]:
+    by_model = {s["model"]: s for s in scores}
+    found = []
+    if (final := by_model.get("final")) is not None:
+        found.append(_score_headline("final model", final))
+        rivals = [s for s in scores if s["model"] not in ("final", "prior") and present(s["value"])]
+        if rivals:
+            rival = _ranked(rivals, str(study["direction"]))[0]
+            found.append(_score_headline(f"best baseline: {MODEL_NAMES.get(rival['model'], rival['model'])}", rival))
+    trials = sum(int(s["trials"]) for s in stages if present(s["trials"]))
+    found.append(Headline("searched", count(trials, "trial"), f"in {count(len(stages), 'stage')}"))
+    seconds = sum(float(s["seconds"]) for s in stages if present(s["seconds"]))
+    found.append(Headline("time", duration(seconds), "all stages together"))
+    return tuple(found)
+
+
+def _score_headline(name: str, score: Row) -> Headline:
+    value, _, bounds = interval(score["value"], score["low"], score["high"]).partition(" ")
+    return Headline(name, value, f"test {score['metric']} {bounds}")
+
+
+def _ranked(scores: list[Row], direction: str) -> list[Row]:
+    """Best first; a score that is missing last."""
+    sign = -1 if direction == "maximize" else 1
+    return sorted(scores, key=lambda s: (not present(s["value"]), sign * float(s["value"]) if present(s["value"]) else 0))
+
+
+def _score_views(scores: list[Row]) -> list[ScoreView]:
+    return [
+        ScoreView(MODEL_NAMES.get(s["model"], s["model"]), interval(s["value"], s["low"], s["high"]), s["model"] == "final")
+        for s in scores
+    ]
+
+
+def _comparison(scores: list[Row], direction: str) -> tuple[Picture | None, str]:
+    """The picture, without a prior that would squeeze all the others into a corner; that is then said in words."""
+    drawn = [s for s in _ranked(scores, direction) if all(present(s[k]) for k in ("value", "low", "high"))]
+    others = [s for s in drawn if s["model"] != "prior"]
+    outside = ""
+    if len(others) >= 2 and len(others) < len(drawn):
+        low, high = min(s["low"] for s in others), max(s["high"] for s in others)
+        prior = next(s for s in drawn if s["model"] == "prior")
+        if max(low - prior["value"], prior["value"] - high) > 2 * (high - low):
+            drawn = others
+            outside = f"The prior, at {number(prior['value'], 3)}, lies outside the picture."
+    if not drawn:
+        return None, ""
+    bars = [
+        pictures.Bar(MODEL_NAMES.get(s["model"], s["model"]), float(s["value"]), float(s["low"]), float(s["high"]),
+                     s["model"] == "final")
+        for s in drawn
+    ]  # fmt: skip
+    svg = pictures.comparison(bars, str(drawn[0]["metric"]))
+    return picture(svg, "Test scores of the models with their intervals"), outside
+
+
+def _compared(scores: list[Row], study: Row) -> str:
+    if not scores:
+        return "The test set has not been opened yet: that is the last stage's part."
+    rows, look = int(scores[0]["rows"]), int(scores[0]["look"])
+    told = f"All models were frozen, then scored in one opening of the {rows} test rows; intervals are 95 % bootstrap. "
+    better = "more" if study["direction"] == "maximize" else "less"
+    told += f"For {scores[0]['metric']}, {better} is better."
+    if look > 1:
+        told += f" This was look number {look} at the test rows of this data, so the scores flatter a little."
+    return told

@@ -1,0 +1,139 @@
+"""The results as small tables of text, free of any terminal library."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hpo.reports.numbers import MISSING, count, duration, interval, moment, number, present
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from hpo.reports.frames import Results
+
+MODEL_NAMES = {
+    "prior": "prior",
+    "linear": "linear",
+    "boosted_trees": "boosted trees",
+    "small_network": "small network",
+    "final": "final model",
+}
+
+
+@dataclass(frozen=True)
+class TextTable:
+    """A table ready to print: every cell a text."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    right: frozenset[str] = frozenset()
+    """Columns aligned to the right."""
+
+
+def plain(table: TextTable) -> str:
+    """The table in aligned columns, two blanks apart; long last columns are not wrapped."""
+    cells = [table.columns, *table.rows]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(table.columns))]
+    lines = [table.title] if table.title else []
+    for row in cells:
+        parts = [
+            cell.rjust(width) if column in table.right else cell.ljust(width)
+            for cell, width, column in zip(row, widths, table.columns, strict=True)
+        ]
+        lines.append("  ".join(parts).rstrip())
+    return "\n".join(lines)
+
+
+def studies_table(frame: "pd.DataFrame") -> TextTable:
+    """One row a study, newest last."""
+    rows = [
+        (_text(r["study"]), _text(r["state"]), _text(r["task"]), _text(r["metric"]), number(r["stages"]),
+         number(r["trials"]), moment(r["started_at"]), _text(r["data_source"]))
+        for r in records(frame)
+    ]  # fmt: skip
+    columns = ("study", "state", "task", "metric", "stages", "trials", "started (UTC)", "data")
+    return TextTable("", columns, tuple(rows), frozenset(("stages", "trials")))
+
+
+def stage_table(results: "Results", study: str) -> TextTable:
+    """One row a stage: what it searched for, Optuna's best trial, the chosen trial, and its time."""
+    frame = results.stages(study)
+    rows = []
+    for r in records(frame):
+        rows.append(
+            (
+                _text(r["stage"]), _text(r["state"]), number(r["trials"]), _text(r["objective"]),
+                _value_of(r["best_value"], r["best_trial"]), _value_of(r["chosen_value"], r["chosen_trial"]),
+                duration(r["seconds"]), _text(r["decision"]),
+            )
+        )  # fmt: skip
+    columns = ("stage", "state", "trials", "objective", "best_trial", "chosen", "time", "decision")
+    return TextTable(f"stages of {study}", columns, tuple(rows), frozenset(("trials", "time")))
+
+
+def verdict_lines(results: "Results", study: str) -> list[str]:
+    """`stage: verdict`, one line a stage that has one."""
+    return [f"{_text(r['stage'])}: {_text(r['verdict'])}"
+            for r in records(results.stages(study)) if _text(r["verdict"]) != MISSING]  # fmt: skip
+
+
+def check_table(frame: "pd.DataFrame", title: str = "checks") -> TextTable:
+    """One row a check of `Results.checks`."""
+    rows = [tuple(_text(r[c]) for c in ("stage", "check", "status", "expected", "seen")) for r in records(frame)]
+    return TextTable(title, ("stage", "check", "status", "expected", "seen"), tuple(rows))
+
+
+def score_table(frame: "pd.DataFrame") -> TextTable:
+    """The models on the test rows, in one opening, with their intervals."""
+    rows = [
+        (MODEL_NAMES.get(_text(r["model"]), _text(r["model"])), _text(r["metric"]),
+         interval(r["value"], r["low"], r["high"]), number(r["rows"]))
+        for r in records(frame)
+    ]  # fmt: skip
+    return TextTable("test set", ("model", "metric", "score [95 %]", "rows"), tuple(rows), frozenset(("rows",)))
+
+
+def run_state_table(frame: "pd.DataFrame") -> TextTable:
+    """How many runs of each stage are in each state, from `Results.runs`."""
+    counts: dict[tuple[str, str], int] = {}
+    for r in records(frame):
+        key = (_text(r["stage"]), _text(r["state"]))
+        counts[key] = counts.get(key, 0) + 1
+    rows = tuple((stage, state, str(n)) for (stage, state), n in counts.items())
+    return TextTable("runs", ("stage", "state", "runs"), rows, frozenset(("runs",)))
+
+
+def frame_table(frame: "pd.DataFrame", title: str = "") -> TextTable:
+    """Any DataFrame as text, numbers shortened."""
+    columns = tuple(map(str, frame.columns))
+    rows = tuple(tuple(cell(r[c]) for c in frame.columns) for r in records(frame))
+    right = frozenset(str(c) for c in frame.columns if str(frame[c].dtype) in ("Int64", "Float64"))
+    return TextTable(title, columns, rows, right)
+
+
+def cell(value: Any) -> str:
+    """A value of any results table, shortened for reading."""
+    return moment(value) if hasattr(value, "isoformat") and present(value) else number(value)
+
+
+def records(frame: "pd.DataFrame") -> Sequence[dict[str, Any]]:
+    """The rows as dictionaries with text keys."""
+    return [{str(k): v for k, v in row.items()} for row in frame.to_dict("records")]
+
+
+def trials_line(used: Any, planned: Any) -> str:
+    """`12 trials`, `12 of 20 trials`."""
+    if not present(used):
+        return MISSING
+    if not present(planned) or planned in (used, 0):
+        return count(int(used), "trial")
+    return f"{int(used)} of {int(planned)} trials"
+
+
+def _value_of(value: Any, trial: Any) -> str:
+    return MISSING if not present(trial) else f"{number(value)} (trial {number(trial)})"
+
+
+def _text(value: Any) -> str:
+    return number(value) if not isinstance(value, str) else value or MISSING

@@ -1,0 +1,69 @@
+"""From finished runs to a trial's scores and diagnosis."""
+
+from collections.abc import Mapping, Sequence
+from math import isfinite, nan
+
+import numpy as np
+
+from hpo.recipe.diagnosis import Scale, diagnose
+from hpo.recipe.judging import Tried
+from hpo.records.rows import ClosedState, ClosedTrial, RunRow, TrialRow
+from hpo.values import Curve, Diagnosis
+
+
+def mean(values: Sequence[float]) -> float:
+    """Plain mean; NaN as soon as one value is, for a trial that diverged on one fold has diverged."""
+    return float(np.mean(values)) if values else nan
+
+
+def read(runs: Sequence[RunRow], curves: Sequence[Curve], scale: Scale) -> Diagnosis:
+    """The diagnosis of a trial from its runs: scores averaged over folds, the curve of the worst one."""
+    diverged = [i for i, r in enumerate(runs) if r.state == "diverged"]
+    worst = diverged[0] if diverged else max(range(len(runs)), key=lambda i: runs[i].validation_loss)
+    return diagnose(
+        curves[worst],
+        diverged=bool(diverged),
+        training_loss=mean([r.training_loss for r in runs]),
+        validation_loss=mean([r.validation_loss for r in runs]),
+        scale=scale,
+    )
+
+
+def closed(
+    trial: TrialRow, runs: Sequence[RunRow], *, value: float | None, diagnosis: Diagnosis | None,
+    state: ClosedState = "complete", attrs: Mapping[str, str] | None = None,
+    study_attrs: Mapping[str, str] | None = None,
+) -> ClosedTrial:  # fmt: skip
+    """The trial's end, with its scores averaged over folds."""
+    parameters = next((r.parameters for r in runs if r.parameters is not None), None)
+    return ClosedTrial(
+        trial.number,
+        state,
+        value,
+        mean([r.training_loss for r in runs]),
+        mean([r.validation_loss for r in runs]),
+        mean([r.training_metric for r in runs]),
+        mean([r.validation_metric for r in runs]),
+        parameters,
+        diagnosis,
+        sum(r.seconds for r in runs),
+        attrs or {},
+        study_attrs or {},
+    )
+
+
+def tried(trial: TrialRow) -> Tried:
+    """A closed trial as the recipe sees it."""
+    value = trial.value if trial.state == "complete" and trial.value is not None and isfinite(trial.value) else None
+    return Tried(
+        trial.number,
+        trial.configuration,
+        value,
+        trial.training_loss,
+        trial.validation_loss,
+        trial.training_metric,
+        trial.validation_metric,
+        trial.parameters or 0,
+        trial.diagnosis.name if trial.diagnosis else "",
+        trial.origin,
+    )

@@ -1,0 +1,122 @@
+"""A searching stage from its task to its verdict."""
+
+from collections.abc import Sequence
+
+from hpo.recipe.flow import Done, Next, sent_back
+from hpo.recipe.judging import Bar, Tried, complete
+from hpo.recipe.stages import with_more_capacity
+from hpo.recipe.stopping import effect
+from hpo.recipe.verdicts import bar_from, on_overfit, on_regularize, on_tune, on_widening
+from hpo.records.rows import StageRow
+from hpo.run.baseline import network_baseline
+from hpo.run.context import Context, optuna_name
+from hpo.run.proving import prove
+from hpo.run.searching import Searched, StageSearch, Task
+from hpo.run.tasks import grown_space, task_for
+from hpo.search.importance import importances
+from hpo.search.optuna_study import create_optuna_study
+from hpo.search.values import PastTrial
+from hpo.seeds import derive
+from hpo.space import SearchSpace
+from hpo.values import Verdict
+
+CONTENDERS = 2
+"""Trials that are held against the reference with fresh seeds."""
+
+
+def search_stage(
+    ctx: Context, step: Next, done: Sequence[Done], seconds_left: float | None
+) -> tuple[StageRow, Verdict, int]:
+    """Search, prove, judge; the stage's row, its verdict, and the number of its new trials."""
+    task = task_for(ctx, step, done, seconds_left)
+    name = optuna_name(ctx.spec.name, step.stage, step.attempt)
+    direction = "minimize" if step.stage == "overfit" else ctx.metric.direction
+    create_optuna_study(ctx.storage, name, direction)
+    row = ctx.begin(step, done, space=task.space, planned=task.planned, optuna_study=name)
+    if row.verdict is not None:
+        fresh = [t for t in ctx.queue.trials(row.id, with_runs=False) if t.origin != "carried"]
+        return row, row.verdict, len(fresh)
+    bar = bar_from(network_baseline(done), ctx.metric)
+    found = StageSearch(ctx, row, task, bar).run()
+    sign = -1.0 if step.stage == "overfit" else ctx.metric.sign
+    if not complete(found.trials):
+        verdict = _nothing_trained(found)
+    elif found.edges:
+        verdict = on_widening(found.trials, found.edges, sign)
+    elif step.stage == "overfit":
+        verdict = on_overfit(found.trials, bar, ctx.spec.recipe.gate, found.ended)
+    elif step.stage == "regularize":
+        verdict = _regularize(ctx, row, task, found, bar, done)
+    else:
+        verdict = _tune(ctx, row, task, found, bar)
+    ctx.studies.end_stage(row.id, verdict, ())
+    return row, verdict, found.new
+
+
+def _nothing_trained(found: Searched) -> Verdict:
+    return Verdict(
+        "stop",
+        f"None of {len(found.trials)} trials gave a value; {found.ended}. Look at the learning rates that the space "
+        "allows, and at the scaling of the inputs.",
+        {"trials": float(len(found.trials))},
+    )
+
+
+def _contenders(found: Searched, sign: float) -> tuple[Tried, list[Tried]]:
+    """The reference (the stage's first trial, handed on to it) and the best others, no two of equal configuration.
+
+    Where the reference has no value the best trial stands in.
+    """
+    order = top_trials(found.trials, sign, len(found.trials))
+    first = next((t for t in complete(found.trials) if t.number == 0), order[0])
+    return first, [t for t in order if t.configuration != first.configuration][:CONTENDERS]
+
+
+def top_trials(trials: Sequence[Tried], sign: float, count: int) -> list[Tried]:
+    """The best distinct configurations."""
+    order = sorted(complete(trials), key=lambda t: (-sign * (t.value or 0.0), t.number))
+    picked: list[Tried] = []
+    for trial in order:
+        if all(trial.configuration != p.configuration for p in picked):
+            picked.append(trial)
+    return picked[:count]
+
+
+def _regularize(ctx: Context, row: StageRow, task: Task, found: Searched, bar: Bar, done: Sequence[Done]) -> Verdict:
+    reference, others = _contenders(found, ctx.metric.sign)
+    passed = next(d.verdict.hands_on["passed"] for d in reversed(done) if "passed" in d.verdict.hands_on)
+    _, can_grow = with_more_capacity(grown_space(ctx.spec.space, done))
+    return on_regularize(
+        found.trials,
+        prove(ctx, row, reference, others),
+        bar,
+        earning=_effects(task.space, found.trials, ctx.metric.sign),
+        ended=found.ended,
+        gate_passed=passed,
+        can_grow=can_grow,
+        sent_back=sent_back(done),
+        attempts=ctx.spec.recipe.attempts,
+    )
+
+
+def _tune(ctx: Context, row: StageRow, task: Task, found: Searched, bar: Bar) -> Verdict:
+    reference, others = _contenders(found, ctx.metric.sign)
+    trials = [PastTrial(t.number, t.configuration, t.value, "complete") for t in complete(found.trials)]
+    sensitivity = importances(task.space, trials, ctx.metric.direction, derive(ctx.spec.seed, "importance"))
+    return on_tune(found.trials, prove(ctx, row, reference, others), bar, sensitivity=sensitivity, ended=found.ended)
+
+
+def _effects(space: SearchSpace, trials: Sequence[Tried], sign: float) -> dict[str, float]:
+    """For each numeric hyperparameter that varied: how much better the half with more of it was, in the metric."""
+    done, effects = complete(trials), {}
+    for h in space.varying:
+        pairs = [
+            (float(v), -sign * (t.value or 0.0))
+            for t in done
+            if space.active(h.name, t.configuration)
+            and isinstance(v := t.configuration[h.name], (int, float))
+            and not isinstance(v, bool)
+        ]
+        if pairs:
+            effects[h.name] = effect([v for v, _ in pairs], [c for _, c in pairs])
+    return effects

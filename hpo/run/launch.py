@@ -1,0 +1,219 @@
+"""From a study file's values to a finished study: the leader's side, and the worker's."""
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from hpo.data.dataset import Dataset
+from hpo.data.load import load
+from hpo.errors import Fault, InputError, Problem, Stopped
+from hpo.metrics import METRICS
+from hpo.recipe.flow import Done, Next, next_stage
+from hpo.recipe.stages import SEARCHING
+from hpo.records.artifacts import ArtifactStore
+from hpo.records.database import Database, connect
+from hpo.records.queue import Queue
+from hpo.records.rows import StageRow, StudyRow
+from hpo.records.studies import Studies
+from hpo.records.workers import Workers
+from hpo.run.context import Context
+from hpo.run.events import Listener, Note, StageFinished, StudyFinished
+from hpo.run.places import artifact_url
+from hpo.run.processes import Pool
+from hpo.run.worker import Worker
+from hpo.studyfile.plain import from_plain, to_plain
+from hpo.studyfile.spec import StudySpec
+from hpo.values import Verdict, fingerprint
+
+LEAD_SECONDS = 60.0
+IDLE_SECONDS = 0.2
+
+
+def launch(
+    spec: StudySpec, *, storage: str, data_dir: str | None = None, artifacts: str | None = None, workers: int = 1,
+    export: str | None = None, fresh: bool = False, listener: Listener = lambda event: None,
+) -> StudyRow:  # fmt: skip
+    """Run a study to its end, or go on with it where it stopped.
+
+    Raises InputError for what the user can mend, Stopped on Ctrl-C (everything finished is kept), Fault otherwise.
+    """
+    if workers < 1:
+        raise InputError(Problem("command line", "--workers", "at least 1", str(workers), "Leave it out for one."))
+    dataset = load(spec.data, seed=spec.seed, metric=spec.metric, base=spec.base, data_dir=data_dir)
+    for warning in spec.warnings:
+        listener(Note(warning))
+    with connect(storage) as database:
+        store = ArtifactStore(artifacts or artifact_url(database))
+        if fresh:
+            _forget(Studies(database), spec.name, store)
+        plain = to_plain(spec)
+        study = Studies(database).open(spec.name, plain, fingerprint(plain), spec.seed)
+        with _led(database, study, spec) as leader:
+            ctx = _context(spec, dataset, database, store, study, leader, listener, export, workers)
+            with _workers(ctx, data_dir, str(store.url)):
+                return _follow(ctx)
+
+
+def work(
+    study: str, *, storage: str, data_dir: str | None = None, artifacts: str | None = None,
+    listener: Listener = lambda event: None,
+) -> None:  # fmt: skip
+    """Train for a study that is running, until it is not. The data must be what the study recorded."""
+    with connect(storage, create=False) as database:
+        studies = Studies(database)
+        row = studies.get(study)
+        spec = from_plain(dict(row.spec))
+        dataset = load(spec.data, seed=spec.seed, metric=spec.metric, base=spec.base, data_dir=data_dir)
+        if row.data_fingerprint and row.data_fingerprint != dataset.fingerprint:
+            raise InputError(
+                Problem(spec.data.source, "", f"the data of study {study!r} ({row.data_fingerprint})",
+                        dataset.fingerprint, "Give this worker the same files.")
+            )  # fmt: skip
+        workers = Workers(database)
+        worker_id = workers.register(row.id)
+        worker = Worker(
+            spec=spec, dataset=dataset, studies=studies, queue=Queue(database),
+            store=ArtifactStore(artifacts or artifact_url(database)), study_id=row.id, worker_id=worker_id, grasp=2,
+            progress=lambda run: listener(Note(f"trial {run.trial_number}: run {run.id} done")),
+        )  # fmt: skip
+        try:
+            parent = os.getppid()
+            while studies.get(study).state == "running" and os.getppid() == parent:
+                if worker.step() == 0:
+                    workers.seen(worker_id)
+                    time.sleep(IDLE_SECONDS)
+        except KeyboardInterrupt:
+            raise Stopped(f"worker of study {study!r} stopped; its runs went back to the queue") from None
+        finally:
+            worker.close()
+            workers.gone(worker_id)
+
+
+def _forget(studies: Studies, name: str, store: ArtifactStore) -> None:
+    if any(row.name == name for row in studies.all()):
+        for uri in studies.remove(name):
+            store.delete(uri)
+
+
+@contextmanager
+def _led(database: Database, study: StudyRow, spec: StudySpec) -> Iterator[str]:
+    """Lead the study, or say that another process does."""
+    workers = Workers(database)
+    leader = workers.register(study.id, "leader")
+    if not workers.lead(study.id, leader, LEAD_SECONDS):
+        workers.gone(leader)
+        raise InputError(
+            Problem(f"study {spec.name!r}", "", "a study that no other process runs", "one that another process leads",
+                    "Join it with hpo worker, or wait until that process ends.")
+        )  # fmt: skip
+    studies = Studies(database, leader=leader)
+    studies.set_state(study.id, "running")
+    try:
+        yield leader
+    except KeyboardInterrupt:
+        studies.set_state(study.id, "stopped")
+        raise Stopped(
+            f"study {spec.name!r} stopped; everything finished is kept. Go on with the same command."
+        ) from None
+    except BaseException:
+        studies.set_state(study.id, "failed")
+        raise
+    finally:
+        workers.resign(study.id, leader)
+        workers.gone(leader)
+
+
+def _context(
+    spec: StudySpec, dataset: Dataset, database: Database, store: ArtifactStore, study: StudyRow, leader: str,
+    listener: Listener, export: str | None, workers: int,
+) -> Context:  # fmt: skip
+    studies, queue = Studies(database, leader=leader), Queue(database, leader=leader)
+    metric = METRICS[dataset.metric]
+    studies.describe_data(
+        study.id, str(dataset.facts.task), metric.name, metric.direction, spec.data.source, dataset.fingerprint
+    )
+    return Context(
+        spec=spec, dataset=dataset, database=database, studies=studies, queue=queue, store=store, study=study,
+        worker_id=leader, listener=listener, storage=database.url, work=lambda: None,
+        bundle=export or f"{spec.name}-bundle", workers=workers,
+    )  # fmt: skip
+
+
+@contextmanager
+def _workers(ctx: Context, data_dir: str | None, artifacts: str) -> Iterator[None]:
+    """Sets `ctx.work`: train here, or wait for local processes to train."""
+    leases = Workers(ctx.database)
+
+    def lead() -> None:
+        if not leases.lead(ctx.study.id, ctx.worker_id, LEAD_SECONDS):
+            raise Fault("another process has taken over the lead of this study; this one wrote nothing since")
+        ctx.queue.reclaim(ctx.study.id)
+
+    if ctx.workers == 1:
+        worker = Worker(
+            spec=ctx.spec, dataset=ctx.dataset, studies=ctx.studies, queue=Queue(ctx.database), store=ctx.store,
+            study_id=ctx.study.id, worker_id=ctx.worker_id,
+            progress=lambda run: lead(),
+        )  # fmt: skip
+
+        def train() -> None:
+            lead()
+            if worker.step() == 0:
+                time.sleep(IDLE_SECONDS)
+
+        ctx.work = train
+        try:
+            yield
+        finally:
+            worker.close()
+        return
+    with Pool(ctx.spec.name, ctx.storage, ctx.workers, data_dir=data_dir, artifacts=artifacts) as pool:
+
+        def watch() -> None:
+            lead()
+            pool.check()
+            time.sleep(IDLE_SECONDS)
+
+        ctx.work = watch
+        yield
+
+
+def _follow(ctx: Context) -> StudyRow:
+    """Stage after stage until the recipe has nothing more to ask."""
+    done: list[Done] = []
+    while (step := next_stage(done)) is not None:
+        began = time.monotonic()
+        row, verdict, trials = _stage(ctx, step, done)
+        done.append(Done(step.stage, step.attempt, verdict, trials))
+        ctx.listener(
+            StageFinished(step.stage, step.attempt, verdict, time.monotonic() - began, reused=row.verdict is not None)
+        )
+    if done[-1].verdict.decision == "stop":
+        raise Fault(f"stage {done[-1].stage}: {done[-1].verdict.sentence}")
+    ctx.studies.set_state(ctx.study.id, "finished")
+    ctx.listener(StudyFinished(ctx.spec.name, ctx.bundle, time.monotonic() - ctx.started))
+    return ctx.studies.get(ctx.spec.name)
+
+
+def _stage(ctx: Context, step: Next, done: Sequence[Done]) -> tuple[StageRow, Verdict, int]:
+    # Loading these loads what trains: only once the user's input has been found good.
+    from hpo.run.baseline import baseline_stage, data_stage
+    from hpo.run.judge import search_stage
+    from hpo.run.squeeze import squeeze_stage
+
+    if step.stage in SEARCHING:
+        return search_stage(ctx, step, done, _seconds_left(ctx))
+    row, verdict = {"data": data_stage, "baseline": baseline_stage, "squeeze": squeeze_stage}[step.stage](
+        ctx, step, done
+    )
+    return row, verdict, 0
+
+
+def _seconds_left(ctx: Context) -> float | None:
+    """Of the budget in seconds: what training has not used up yet, in this process and in those before it."""
+    if ctx.spec.budget.seconds is None:
+        return None
+    rows = ctx.studies.stages(ctx.study.id)
+    spent = sum(run.seconds for row in rows for trial in ctx.queue.trials(row.id) for run in trial.runs)
+    return max(0.0, ctx.spec.budget.seconds - max(spent / ctx.workers, time.monotonic() - ctx.started))

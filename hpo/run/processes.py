@@ -1,0 +1,69 @@
+"""Local worker processes: started, watched, replaced when they die, ended with the study."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from types import TracebackType
+from typing import IO, Self
+
+from hpo.errors import Fault
+
+RESTARTS = 3
+"""How often a worker that dies is replaced before the study gives up: something kills them all."""
+GRACE_SECONDS = 15.0
+
+
+class Pool:
+    """So many processes of `hpo worker`. The database's URL travels in the environment, so that no password shows."""
+
+    def __init__(self, study: str, storage: str, count: int, *, data_dir: str | None, artifacts: str) -> None:
+        self._command = [sys.executable, "-m", "hpo", "worker", study, "--artifacts", artifacts]
+        if data_dir is not None:
+            self._command += ["--data-dir", data_dir]
+        threads = str(max(1, (os.cpu_count() or 1) // count))
+        self._environment = {
+            **os.environ, "HPO_STORAGE": storage, "TF_NUM_INTRAOP_THREADS": threads, "TF_NUM_INTEROP_THREADS": "1",
+            "OMP_NUM_THREADS": threads,
+        }  # fmt: skip
+        self._count, self._restarts = count, 0
+        self._workers: list[tuple[subprocess.Popen[bytes], IO[bytes]]] = []
+
+    def __enter__(self) -> Self:
+        self._workers = [self._start() for _ in range(self._count)]
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        for process, _ in self._workers:
+            process.terminate()
+        for process, log in self._workers:
+            try:
+                process.wait(GRACE_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            log.close()
+
+    def check(self) -> None:
+        """Replace workers that died. Raises Fault with a worker's last words where they keep dying."""
+        for i, (process, log) in enumerate(self._workers):
+            if process.poll() is None:
+                continue
+            if self._restarts >= RESTARTS * self._count:
+                raise Fault(f"workers keep dying (exit code {process.returncode}): {_last_words(log)}")
+            self._restarts += 1
+            log.close()
+            self._workers[i] = self._start()
+
+    def _start(self) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
+        log = tempfile.TemporaryFile()  # noqa: SIM115  # lives as long as the process
+        process = subprocess.Popen(
+            self._command, env=self._environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL
+        )
+        return process, log
+
+
+def _last_words(log: IO[bytes]) -> str:
+    log.seek(0)
+    lines = log.read().decode(errors="replace").strip().splitlines()
+    return lines[-1] if lines else "it said nothing"

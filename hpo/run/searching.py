@@ -1,0 +1,261 @@
+"""A searching stage: proposals go into the queue, finished trials are told to the sampler, until the stage has enough.
+
+Order is by number, never by the clock: with one worker a batch is proposed when the one before is closed, trials are
+told in the order of their numbers, and each proposal's seed is its number. A resumed stage rebuilds the search from the
+records and goes on as if nothing had happened.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil, isfinite
+from time import monotonic
+
+from hpo.errors import Fault
+from hpo.recipe.edges import Edge, crowded_edges
+from hpo.recipe.judging import Bar, Tried, ranked
+from hpo.recipe.stages import EDGE_CHECK
+from hpo.recipe.stopping import patience, plateau
+from hpo.records.rows import ClosedTrial, NewRun, NewTrial, OptunaParam, Origin, RunRow, StageRow, TrialRow
+from hpo.run.closing import closed, mean, read, tried
+from hpo.run.context import Context
+from hpo.run.events import TrialFinished
+from hpo.run.waiting import requests
+from hpo.search.search import Search
+from hpo.search.values import PastTrial, Proposal
+from hpo.seeds import derive
+from hpo.space import SearchSpace
+from hpo.values import Configuration, fingerprint
+
+STARTUP = 10
+"""Random trials before the sampler's model is trusted; a third of a small stage, four at least."""
+WIDENINGS = 2
+"""How often in a row a stage may go on in a wider space."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a searching stage has to do."""
+
+    space: SearchSpace
+    starts: tuple[tuple[Origin, Configuration], ...]
+    """Configurations to begin with."""
+    carried: tuple[Tried, ...] = ()
+    """Closed trials of the attempt before, re-expressed in this wider space."""
+    planned: int | None = None
+    """New trials; None: no bound."""
+    seconds: float | None = None
+    may_widen: bool = True
+
+
+@dataclass(frozen=True)
+class Searched:
+    """What a searching stage found."""
+
+    trials: tuple[Tried, ...]
+    ended: str
+    edges: tuple[Edge, ...]
+    new: int
+    """Trials that were not carried."""
+
+
+class StageSearch:
+    """One attempt at one searching stage."""
+
+    def __init__(self, ctx: Context, stage: StageRow, task: Task, bar: Bar) -> None:
+        self._ctx, self._stage, self._task, self._bar = ctx, stage, task, bar
+        self._began = monotonic()
+        direction = stage.direction
+        self._direction: str = direction or "maximize"
+        self._sign = 1.0 if direction == "maximize" else -1.0
+        self._patience = patience(task.planned, ctx.spec.search.plateau)
+        self._put_starts()
+        self._rows = {t.number: t for t in ctx.queue.trials(stage.id)}
+        self._search = self._rebuilt()
+
+    def run(self) -> Searched:
+        """Search until trials, time or patience run out, or the edges of a range call for a wider one."""
+        while True:
+            self._close_finished()
+            outstanding = sum(t.state == "running" for t in self._rows.values())
+            ended = self._ended()
+            if ended is None and outstanding < self._ahead():
+                self._propose()
+            elif outstanding == 0 and ended is not None:
+                break
+            else:
+                self._ctx.work()
+        trials = tuple(tried(self._rows[n]) for n in sorted(self._rows))
+        edges = crowded_edges(self._task.space, ranked(trials, self._sign)) if self._task.may_widen else ()
+        if ended != _EDGES:
+            return Searched(trials, ended or "", (), self._new())
+        return Searched(trials, ended, edges, self._new())
+
+    def _new(self) -> int:
+        return sum(t.origin != "carried" for t in self._rows.values())
+
+    def _ahead(self) -> int:
+        """So many trials must be outstanding that no worker waits; alone, a batch ends before the next begins."""
+        return 1 if self._ctx.workers == 1 else 2 * self._ctx.workers
+
+    def _ended(self) -> str | None:
+        """Why no more is proposed, in words; None while the search goes on."""
+        new, planned = self._new(), self._task.planned
+        if planned is not None and new >= planned:
+            return f"all {planned} planned trials were used"
+        if self._task.seconds is not None and monotonic() - self._began > self._task.seconds:
+            return f"the {self._task.seconds:.0f} s for this stage were used up"
+        costs = [self._cost(self._rows[n]) for n in sorted(self._rows) if self._rows[n].state != "running"]
+        if plateau(costs, self._patience):
+            return f"the last {self._patience} trials brought nothing better"
+        if self._task.may_widen and planned is not None and new >= ceil(EDGE_CHECK * planned) and planned - new >= 2:
+            if any(t.state == "running" for t in self._rows.values()):
+                return _EDGES if self._at_check(new, planned) else None
+            ranks = ranked([tried(t) for t in self._rows.values()], self._sign)
+            if self._at_check(new, planned) and crowded_edges(self._task.space, ranks):
+                return _EDGES
+        return None
+
+    def _at_check(self, new: int, planned: int) -> bool:
+        """Edges are looked at once, when just so many trials have been proposed."""
+        return new == ceil(EDGE_CHECK * planned)
+
+    def _cost(self, trial: TrialRow) -> float | None:
+        value = tried(trial).value
+        return None if value is None else -self._sign * value
+
+    def _propose(self) -> None:
+        new, planned = self._new(), self._task.planned
+        count = self._ctx.spec.search.batch
+        if planned is not None:
+            check = ceil(EDGE_CHECK * planned)
+            count = min(count, planned - new, check - new if new < check else count)
+        first = max(self._rows, default=-1) + 1
+        proposals = self._search.ask(range(first, first + count))
+        self._add([self._trial(p, "sampler") for p in proposals])
+
+    def _put_starts(self) -> None:
+        """Carried trials and starting configurations, in one transaction and once only."""
+        if self._ctx.queue.trials(self._stage.id, with_runs=False):
+            return
+        search = self._fresh_search(())
+        new: list[NewTrial] = []
+        for number, old in enumerate(self._task.carried):
+            proposal = search.propose(number, old.configuration)
+            told = search.tell(number, old.value, diverged=old.value is None)
+            end = ClosedTrial(
+                number, told.state, told.value, old.training_loss, old.validation_loss, old.training_metric,  # type: ignore[arg-type]
+                old.validation_metric, old.parameters, None, 0.0, told.attrs, told.study_attrs,
+            )  # fmt: skip
+            new.append(self._trial(proposal, "carried", end))
+        planned = self._task.planned
+        starts = self._task.starts if planned is None else self._task.starts[:planned]
+        for number, (origin, configuration) in enumerate(starts, len(new)):
+            new.append(self._trial(search.propose(number, configuration), origin))
+        self._ctx.queue.add_trials(self._stage, new)
+
+    def _trial(self, proposal: Proposal, origin: Origin, end: ClosedTrial | None = None) -> NewTrial:
+        ctx, stage = self._ctx, self._stage
+        seed = derive(ctx.spec.seed, stage.name, stage.attempt, "run", proposal.number)
+        runs = () if end else tuple(NewRun(r) for r in requests(ctx, proposal.configuration, [seed]))
+        return NewTrial(
+            proposal.number,
+            origin,
+            proposal.configuration,
+            proposal.varied,
+            fingerprint(self._task.space.structure(proposal.configuration)),
+            runs,
+            tuple(OptunaParam(p.name, p.internal, p.distribution) for p in proposal.params),
+            proposal.attrs,
+            end,
+        )
+
+    def _add(self, trials: Sequence[NewTrial]) -> None:
+        self._ctx.queue.add_trials(self._stage, trials)
+        self._refresh()
+
+    def _refresh(self) -> None:
+        self._rows = {t.number: t for t in self._ctx.queue.trials(self._stage.id)}
+
+    def _fresh_search(self, history: Sequence[PastTrial]) -> Search:
+        ctx, planned = self._ctx, self._task.planned
+        startup = STARTUP if planned is None else min(STARTUP, max(4, planned // 3))
+        return Search(
+            self._task.space,
+            direction=self._direction,  # type: ignore[arg-type]
+            sampler=ctx.spec.search.sampler,
+            seed=(ctx.spec.seed, self._stage.name, self._stage.attempt),
+            startup=startup,
+            history=history,
+        )
+
+    def _rebuilt(self) -> Search:
+        return self._fresh_search(
+            [PastTrial(t.number, t.configuration, t.value, t.state, t.optuna_attrs) for t in self._rows.values()]
+        )
+
+    def _close_finished(self) -> None:
+        """Tell and close, in the order of their numbers, the trials whose runs have all ended."""
+        self._refresh()
+        ready = [t for _, t in sorted(self._rows.items()) if t.state == "running" and _search_ended(t)]
+        if not ready:
+            return
+        ends = [self._end(t) for t in ready]
+        self._ctx.queue.close_trials(self._stage, ends)
+        self._refresh()
+        for end in ends:
+            self._announce(end)
+        self._refuse_hopeless()
+
+    def _end(self, trial: TrialRow) -> ClosedTrial:
+        runs = [r for r in trial.runs if r.purpose == "search"]
+        if any(r.state == "failed" for r in runs):
+            told = self._search.tell(trial.number, None)
+            return closed(trial, runs, value=None, diagnosis=None, state=told.state, attrs=told.attrs)
+        curves = self._ctx.queue.curves(r.id for r in runs)
+        diagnosis = read(runs, [curves[r.id] for r in runs], self._bar.scale)
+        objective = self._stage.objective
+        value = mean([r.training_loss if objective == "training loss" else r.validation_metric for r in runs])
+        diverged = diagnosis.name == "diverged" or not isfinite(value)
+        told = self._search.tell(trial.number, None if diverged else value, diverged=diverged)
+        return closed(
+            trial, runs, value=told.value, diagnosis=diagnosis, state=told.state, attrs=told.attrs,
+            study_attrs=told.study_attrs,
+        )  # fmt: skip
+
+    def _announce(self, end: ClosedTrial) -> None:
+        finished = [t for t in self._rows.values() if t.state != "running" and t.origin != "carried"]
+        costs = [c for c in map(self._cost, self._rows.values()) if c is not None]
+        planned = self._task.planned
+        done, spent = len(finished), monotonic() - self._began
+        left = None if planned is None else spent / done * (planned - done)
+        self._ctx.listener(
+            TrialFinished(
+                stage=self._stage.name,
+                attempt=self._stage.attempt,
+                number=end.number,
+                value=end.value,
+                best=-self._sign * min(costs) if costs else None,
+                done=done,
+                planned=planned or 0,
+                seconds_left=left,
+                diagnosis=end.diagnosis.name if end.diagnosis else "failed",
+            )
+        )
+
+    def _refuse_hopeless(self) -> None:
+        """Trials that fail are recorded and told; where most do, something is wrong that searching cannot mend."""
+        closed_ = [t for t in self._rows.values() if t.state != "running" and t.origin != "carried"]
+        failed = [t for t in closed_ if t.state == "failed"]
+        if len(failed) > max(2, len(closed_) / 2):
+            reason = next((r.error for t in failed for r in t.runs if r.error), "no reason recorded")
+            raise Fault(
+                f"{len(failed)} of {len(closed_)} trials of {self._stage.name} failed; the last reason: {reason}"
+            )
+
+
+_EDGES = "the best trials crowd the end of a range"
+
+
+def _search_ended(trial: TrialRow) -> bool:
+    runs: list[RunRow] = [r for r in trial.runs if r.purpose == "search"]
+    return bool(runs) and all(r.finished for r in runs)

@@ -1,0 +1,98 @@
+"""The last stage: seeds, longer training, an ensemble, the one opening of the test set, the exported network."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from hpo.errors import Fault
+from hpo.recipe.flow import Done, Next
+from hpo.recipe.judging import Bar
+from hpo.recipe.squeezing import on_squeeze
+from hpo.recipe.verdicts import bar_from
+from hpo.records.rows import NewTrial, RunRow, StageRow
+from hpo.run.baseline import by_seed, network_baseline
+from hpo.run.closing import closed, read
+from hpo.run.context import Context
+from hpo.run.exporting import export_final
+from hpo.run.library import Candidate, best_trials, candidate
+from hpo.run.opening import open_test
+from hpo.run.proving import Repeated, held_against
+from hpo.run.waiting import by_number, failure, requests, seeds_for, train_extra
+from hpo.seeds import derive
+from hpo.training.ensemble import choose
+from hpo.values import Configuration, Verdict, fingerprint
+
+LONGER = 2
+"""Longer training has so many times the epochs."""
+
+
+def squeeze_stage(ctx: Context, step: Next, done: Sequence[Done]) -> tuple[StageRow, Verdict]:
+    """Makes the final model, freezes it with the baselines, opens the test set once, exports."""
+    configuration: Configuration = done[-1].verdict.hands_on["configuration"]
+    space = ctx.spec.space.fixed_at(configuration, ctx.spec.space.names)
+    row = ctx.begin(step, done, space=space)
+    if row.verdict is not None:
+        return row, row.verdict
+    usual, longer = _train(ctx, row, configuration)
+    comparison = None if longer is None else held_against(ctx, longer, usual, derive(ctx.spec.seed, "longer"))
+    _close(ctx, row, usual, bar_from(network_baseline(done), ctx.metric))
+    y, library = ctx.validation_targets, _library(ctx, configuration, usual, longer)
+    picked = choose([c.predictions for c in library], y, ctx.metric, ctx.spec.recipe.ensemble)
+    final = [library[i] for i in picked]
+    scores, look, lead = open_test(ctx, final)
+    verdict = on_squeeze(
+        metric=ctx.metric,
+        seeds=usual.metrics,
+        longer=comparison,
+        epochs=LONGER * ctx.spec.budget.epochs,
+        members=[c.label for c in final],
+        single=ctx.metric(y, final[0].predictions),
+        together=ctx.metric(y, np.mean([c.predictions for c in final], axis=0)),
+        scores=scores,
+        look=look,
+        against=lead,
+    )
+    export_final(ctx, final, scores, verdict)
+    ctx.studies.end_stage(row.id, verdict, ())
+    return row, verdict
+
+
+def _train(ctx: Context, row: StageRow, configuration: Configuration) -> tuple[Repeated, Repeated | None]:
+    """The chosen configuration with fresh seeds, for the usual number of epochs and for more; None if that diverged."""
+    if not ctx.queue.trials(row.id, with_runs=False):
+        structure = fingerprint(ctx.spec.space.structure(configuration))
+        ctx.queue.add_trials(row, [NewTrial(0, "squeeze", configuration, frozenset(), structure, ())])
+    seeds = seeds_for(ctx, row, "squeeze", ctx.spec.recipe.proof_seeds)
+    usual = _grouped(ctx, train_extra(ctx, row, [(0, requests(ctx, configuration, seeds))], "squeeze")[0])
+    if usual.diverged:
+        raise Fault("the chosen configuration diverged with a fresh seed: narrow the learning rate and begin anew")
+    more = requests(ctx, configuration, seeds, epochs=LONGER * ctx.spec.budget.epochs)
+    longer = _grouped(ctx, train_extra(ctx, row, [(0, more)], "longer")[0])
+    return usual, None if longer.diverged else longer
+
+
+def _grouped(ctx: Context, runs: Sequence[RunRow]) -> Repeated:
+    for run in runs:
+        if run.state == "failed":
+            raise failure(run)
+    return Repeated(tuple(map(tuple, by_seed(ctx, runs))))
+
+
+def _library(ctx: Context, configuration: Configuration, usual: Repeated, longer: Repeated | None) -> list[Candidate]:
+    """Every seed of the chosen configuration, for both lengths of training, and the best trials of earlier stages."""
+    found = [candidate(ctx, f"seed {k + 1}", configuration, runs) for k, runs in enumerate(usual.runs)]
+    if longer is not None:
+        found += [candidate(ctx, f"longer seed {k + 1}", configuration, runs) for k, runs in enumerate(longer.runs)]
+    return found + best_trials(ctx)
+
+
+def _close(ctx: Context, row: StageRow, usual: Repeated, bar: Bar) -> None:
+    trial = by_number(ctx.queue.trials(row.id))[0]
+    if trial.state != "running":
+        return
+    runs = [r for seed in usual.runs for r in seed]
+    curves = ctx.queue.curves(r.id for r in runs)
+    diagnosis = read(runs, [curves[r.id] for r in runs], bar.scale)
+    value = float(np.mean(usual.metrics))
+    end = closed(trial, runs, value=value, diagnosis=diagnosis)
+    ctx.queue.close_trials(row, [end])

@@ -1,0 +1,104 @@
+"""What each searching stage is given to do: its space, its first configurations, what it carries on.
+
+Pure functions of the study, the verdicts so far and the recorded trials, so that a resumed study gets the same tasks.
+"""
+
+import json
+from collections.abc import Sequence
+
+from hpo.recipe.edges import narrowed_around
+from hpo.recipe.flow import Done, Next, allotment, latest, seconds_share
+from hpo.recipe.judging import Tried, ranked
+from hpo.recipe.stages import stage_space, unregularized, with_more_capacity
+from hpo.records.rows import Origin
+from hpo.run.closing import tried
+from hpo.run.context import Context
+from hpo.run.searching import WIDENINGS, Task
+from hpo.space import SearchSpace
+from hpo.space.plain import range_from_plain, space_from_plain
+from hpo.space.ranges import Choice, Fixed, clamped
+from hpo.values import Configuration, Scalar
+
+
+def task_for(ctx: Context, step: Next, done: Sequence[Done], seconds_left: float | None) -> Task:
+    """The task of a searching stage's attempt."""
+    planned = allotment(done, step.stage, ctx.spec.budget.trials)
+    seconds = None if seconds_left is None else seconds_share(step.stage, seconds_left)
+    may_widen = _widened_in_a_row(done, step.stage) < WIDENINGS
+    if done and done[-1].verdict.decision == "widen":
+        space, trials = _previous(ctx, step)
+        for name, plain in done[-1].verdict.hands_on["ranges"].items():
+            space = space.with_range(name, range_from_plain(plain))
+        return Task(space, (), tuple(trials), planned, seconds, may_widen)
+    if step.stage == "overfit":
+        whole = grown_space(ctx.spec.space, done)
+        base = unregularized(whole, whole.default())
+        space = stage_space("overfit", whole, base)
+        return Task(space, (("default", space.default()),), (), planned, seconds, may_widen)
+    before = latest(done, "overfit" if step.stage == "regularize" else "regularize")
+    if before is None:
+        raise ValueError(f"{step.stage} has nothing to build on")
+    handed: Configuration = before.verdict.hands_on["configuration"]
+    whole = _narrowed(ctx, handed, done) if step.stage == "tune" else grown_space(ctx.spec.space, done)
+    space = stage_space(step.stage, whole, handed)
+    reference = inside(space, handed)
+    starts: list[tuple[Origin, Configuration]] = [("handed_on", reference)]
+    default = space.default()
+    if space.varying and default != reference:
+        starts.append(("default", default))
+    return Task(space, tuple(starts), (), planned if space.varying else 1, seconds, may_widen)
+
+
+def grown_space(space: SearchSpace, done: Sequence[Done]) -> SearchSpace:
+    """The study's space with all that verdicts changed: widened ranges of overfit, capacity asked for by regularize."""
+    for d in done:
+        if d.verdict.decision == "more capacity":
+            space, _ = with_more_capacity(space)
+        elif d.stage == "overfit" and d.verdict.decision == "widen":
+            for name, plain in d.verdict.hands_on["ranges"].items():
+                space = space.with_range(name, range_from_plain(plain))
+    return space
+
+
+def inside(space: SearchSpace, configuration: Configuration) -> dict[str, Scalar]:
+    """The configuration moved to the nearest point of the space: no regularization becomes the least there is.
+
+    Early stopping that cannot be off becomes as patient as it can be.
+    """
+    moved = {}
+    for h in space.hyperparameters:
+        value = configuration.get(h.name, h.default)
+        off = h.name == "early_stopping" and value == 0 and not isinstance(h.range, (Choice, Fixed))
+        moved[h.name] = clamped(h.range, h.range.high if off and h.range.low > 0 else value)  # type: ignore[union-attr]
+    return moved
+
+
+def _narrowed(ctx: Context, handed: Configuration, done: Sequence[Done]) -> SearchSpace:
+    """The study's space, cut to where the earlier stages' best trials lie."""
+    space = grown_space(ctx.spec.space, done)
+    for row in ctx.studies.stages(ctx.study.id):
+        if row.name not in ("overfit", "regularize") or row.space is None:
+            continue
+        searched = space_from_plain(json.loads(row.space))
+        sign = 1.0 if row.direction == "maximize" else -1.0
+        trials = ranked([tried(t) for t in ctx.queue.trials(row.id, with_runs=False)], sign)
+        cut = narrowed_around(searched, trials, handed)
+        for h in cut.varying:
+            if h.range != searched[h.name].range:
+                space = space.with_range(h.name, h.range)
+    return space
+
+
+def _previous(ctx: Context, step: Next) -> tuple[SearchSpace, list[Tried]]:
+    row = next(r for r in ctx.studies.stages(ctx.study.id) if r.name == step.stage and r.attempt == step.attempt - 1)
+    trials = [tried(t) for t in ctx.queue.trials(row.id, with_runs=False)]
+    return space_from_plain(json.loads(row.space or "{}")), trials
+
+
+def _widened_in_a_row(done: Sequence[Done], stage: str) -> int:
+    count = 0
+    for d in reversed(done):
+        if d.stage != stage or d.verdict.decision != "widen":
+            break
+        count += 1
+    return count

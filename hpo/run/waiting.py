@@ -1,0 +1,76 @@
+"""Waiting for runs: the same loop whether this process trains them or others do."""
+
+from collections.abc import Callable, Sequence
+
+from hpo.errors import Fault
+from hpo.records.rows import NewRun, Purpose, RunRow, StageRow, TrialRow
+from hpo.run.context import Context
+from hpo.run.events import RunsFinished
+from hpo.seeds import derive
+from hpo.values import Configuration, RunRequest
+
+
+def requests(
+    ctx: Context, configuration: Configuration, seeds: Sequence[int], *, epochs: int | None = None
+) -> list[RunRequest]:
+    """One run for each seed and fold, seeds first. The fold enters the seed, so that folds differ by more than rows."""
+    return [
+        RunRequest(configuration, derive(seed, "fold", fold), fold, epochs or ctx.spec.budget.epochs)
+        for seed in seeds
+        for fold in range(ctx.dataset.folds)
+    ]
+
+
+def seeds_for(ctx: Context, stage: StageRow, purpose: Purpose, count: int) -> list[int]:
+    """Seeds of a stage's extra runs: fresh, since the purpose is part of what they are derived from."""
+    return [derive(ctx.spec.seed, stage.name, stage.attempt, purpose, k) for k in range(count)]
+
+
+def train_extra(
+    ctx: Context, stage: StageRow, asked: Sequence[tuple[int, Sequence[RunRequest]]], purpose: Purpose
+) -> dict[int, list[RunRow]]:
+    """Train the requested runs of existing trials, and read them back by trial number, in the order of the requests.
+
+    Requests that are recorded already (an interrupted stage) are not queued again.
+    """
+    wanted = {number: [(r.seed, r.fold) for r in runs] for number, runs in asked}
+    for number, runs in asked:
+        there = {(r.seed, r.fold) for r in _runs(ctx, stage, purpose) if r.trial_number == number}
+        new = [NewRun(r, purpose) for r in runs if (r.seed, r.fold) not in there]
+        if new:
+            ctx.queue.add_runs(stage.id, number, new)
+    planned = sum(map(len, wanted.values()))
+    wait(ctx, lambda: [r for r in _runs(ctx, stage, purpose) if r.trial_number in wanted], lambda done: ctx.listener(
+        RunsFinished(stage.name, stage.attempt, purpose, done, planned)))  # fmt: skip
+    found = {(r.trial_number, r.seed, r.fold): r for r in _runs(ctx, stage, purpose)}
+    return {number: [found[number, seed, fold] for seed, fold in keys] for number, keys in wanted.items()}
+
+
+def wait(ctx: Context, runs: Callable[[], list[RunRow]], tell: Callable[[int], None]) -> None:
+    """Work, or let others work, until all runs have ended; `tell` hears how many have whenever that changes."""
+    told = -1
+    while True:
+        rows = runs()
+        done = sum(r.finished for r in rows)
+        if done != told:
+            told = done
+            tell(done)
+        if done == len(rows):
+            return
+        ctx.work()
+
+
+def _runs(ctx: Context, stage: StageRow, purpose: Purpose) -> list[RunRow]:
+    return [r for t in ctx.queue.trials(stage.id) for r in t.runs if r.purpose == purpose]
+
+
+def by_number(trials: Sequence[TrialRow]) -> dict[int, TrialRow]:
+    """Trials by their number."""
+    return {t.number: t for t in trials}
+
+
+def failure(run: RunRow) -> Fault:
+    """The fault that a failed run stands for."""
+    return Fault(
+        f"a run of trial {run.trial_number} failed after {run.tries} tries: {run.error or 'no reason recorded'}"
+    )

@@ -1,0 +1,311 @@
+"""From a configuration to a Keras model: logits for classes, one standardised number for regression.
+
+The same network comes in two forms with the same weights in the same order. `runtime=True` trains: penalties, dropout
+and noise are our layers, whose strengths are variables. `runtime=False` is stock Keras throughout: it is exported, and
+the tests hold the first form against it.
+
+Order inside a hidden layer: weights, batch normalization (`before`), activation, batch normalization (`after`), pooling,
+dropout. A network with batch normalization drops units only behind the last of its normalizations: dropout ahead of one
+shifts the variance that it has learned (Li et al. 2019).
+"""
+
+import importlib
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import numpy as np
+
+from hpo.errors import InputError, Problem
+from hpo.space import SearchSpace
+from hpo.training.backend import keras
+from hpo.training.initializers import kernel_initializer
+from hpo.training.layers import HashedDropout, HashedNoise, Penalty, RuntimeLayer, Strengths
+from hpo.values import Array, Configuration, TaskFacts
+
+_BATCH_NORMALIZATION_MOMENTUM = 0.9
+"""Keras's 0.99 needs hundreds of steps before its averages are worth anything; small data have twenty an epoch."""
+
+
+class _Parts(Protocol):
+    """What differs between the two forms of a network."""
+
+    def entry(self, x: Any) -> Any:
+        """What stands before the first layer."""
+
+    def penalty(self) -> Any:
+        """The regularizer of a kernel, or None."""
+
+    def dropout(self, x: Any) -> Any:
+        """What stands behind a hidden layer."""
+
+
+class _Runtime:
+    """Our layers, present only where the configuration asks for them: an absent one costs no arithmetic."""
+
+    def __init__(self, configuration: Configuration, seed: int) -> None:
+        self.configuration = configuration
+        self.seed = seed
+        self.number = 0
+        self.strengths: Strengths | None = None
+
+    def entry(self, x: Any) -> Any:
+        if presence(self.configuration)["penalty"]:
+            self.strengths = Strengths(float(self.configuration["l1"]), float(self.configuration["l2"]))
+            x = self.strengths(x)
+        if presence(self.configuration)["input_noise"]:
+            x = HashedNoise("input_noise", float(self.configuration["input_noise"]), self._next(), self.seed)(x)
+        return x
+
+    def penalty(self) -> Any:
+        return None if self.strengths is None else Penalty(self.strengths)
+
+    def dropout(self, x: Any) -> Any:
+        if not presence(self.configuration)["dropout"]:
+            return x
+        return HashedDropout("dropout", float(self.configuration["dropout"]), self._next(), self.seed)(x)
+
+    def _next(self) -> int:
+        self.number += 2  # normal numbers take two layers' worth of hashes
+        return self.number
+
+
+class _Stock:
+    """Keras's own layers."""
+
+    def __init__(self, configuration: Configuration, seed: int) -> None:
+        self.configuration = configuration
+        self.seed = seed
+
+    def entry(self, x: Any) -> Any:
+        noise = float(self.configuration["input_noise"])
+        return keras.layers.GaussianNoise(noise, seed=self.seed)(x) if noise else x
+
+    def penalty(self) -> Any:
+        if not presence(self.configuration)["penalty"]:
+            return None
+        return keras.regularizers.L1L2(float(self.configuration["l1"]), float(self.configuration["l2"]))
+
+    def dropout(self, x: Any) -> Any:
+        rate = float(self.configuration["dropout"])
+        return keras.layers.Dropout(rate, seed=self.seed)(x) if rate else x
+
+
+def presence(configuration: Configuration) -> dict[str, bool]:
+    """Which optional parts a network has; with the structure and the activation it decides the compiled program."""
+    return {
+        "penalty": float(configuration["l1"]) > 0 or float(configuration["l2"]) > 0,
+        "dropout": float(configuration["dropout"]) > 0,
+        "input_noise": float(configuration["input_noise"]) > 0,
+    }
+
+
+def build(
+    space: SearchSpace, configuration: Configuration, facts: TaskFacts, *, seed: int, runtime: bool
+) -> keras.Model:
+    """The network of a configuration, with first weights drawn from `seed`.
+
+    Input (batch, *facts.input_shape); output (batch, facts.outputs): logits, or one standardised number. Raises
+    InputError where the model cannot take such rows, or a custom function cannot be found or gives something else.
+    """
+    if ":" in space.model:
+        return _custom(space, configuration, facts, seed)
+    parts: _Parts = _Runtime(configuration, seed) if runtime else _Stock(configuration, seed)
+    if space.model == "cnn" and len(facts.input_shape) != 3:
+        raise InputError(
+            Problem(
+                "search space", "model", "images of height, width and channels for cnn",
+                f"rows of shape {facts.input_shape}", "Use the model mlp for tables.",
+            )
+        )  # fmt: skip
+    network = _Network(configuration, parts, seed)
+    inputs = keras.Input(facts.input_shape, name="rows")
+    x = parts.entry(inputs)
+    x = network.convolutions(x) if space.model == "cnn" else network.hidden(x)
+    model = keras.Model(inputs, network.output(x, facts.outputs), name=space.model)
+    model.hpo_bundled = True
+    return model
+
+
+class _Network:
+    """Puts layers on top of each other, counting those with weights: each has a seed of its own."""
+
+    def __init__(self, configuration: Configuration, parts: _Parts, seed: int) -> None:
+        self.configuration = configuration
+        self.parts = parts
+        self.seed = seed
+        self.weighted = 0
+        self.normalization = str(configuration["batch_normalization"])
+
+    def hidden(self, x: Any) -> Any:
+        if len(x.shape) > 2:
+            x = keras.layers.Flatten()(x)
+        layers = int(self.configuration["hidden_layers"])
+        for i in range(layers):
+            x = self._activated(keras.layers.Dense(int(self.configuration["units"]), **self._weights())(x))
+            x = self._dropout(x, last=i == layers - 1)
+        return x
+
+    def convolutions(self, x: Any) -> Any:
+        blocks, head = int(self.configuration["blocks"]), int(self.configuration["dense_units"])
+        size = int(self.configuration["kernel_size"])
+        pool = keras.layers.MaxPooling2D if self.configuration["pooling"] == "max" else keras.layers.AveragePooling2D
+        for i in range(blocks):
+            filters = int(self.configuration["filters"]) * 2**i
+            x = self._activated(keras.layers.Conv2D(filters, size, padding="same", **self._weights())(x))
+            x = pool(2, padding="same")(x)
+            x = self._dropout(x, last=i == blocks - 1 and not head)
+        x = keras.layers.Flatten()(x)
+        if head:
+            x = self._dropout(self._activated(keras.layers.Dense(head, **self._weights())(x)), last=True)
+        return x
+
+    def output(self, x: Any, outputs: int) -> Any:
+        # A name of its own keeps the output layer recognisable; 32 bits keep the loss exact under mixed precision.
+        x = keras.layers.Dense(outputs, name="output", **self._weights(output=True))(x)
+        return x if x.dtype in ("float32", "float64") else keras.layers.Activation("linear", dtype="float32")(x)
+
+    def _weights(self, output: bool = False) -> dict[str, Any]:
+        initializer = kernel_initializer(self.configuration, seed=self.seed, layer=self.weighted, output=output)
+        self.weighted += 1
+        # A bias ahead of a batch normalization is subtracted again.
+        return {
+            "kernel_initializer": initializer,
+            "kernel_regularizer": self.parts.penalty(),
+            "use_bias": output or self.normalization != "before",
+        }
+
+    def _activated(self, x: Any) -> Any:
+        if self.normalization == "before":
+            x = keras.layers.BatchNormalization(momentum=_BATCH_NORMALIZATION_MOMENTUM)(x)
+        x = keras.layers.Activation(str(self.configuration["activation"]))(x)
+        if self.normalization == "after":
+            x = keras.layers.BatchNormalization(momentum=_BATCH_NORMALIZATION_MOMENTUM)(x)
+        return x
+
+    def _dropout(self, x: Any, *, last: bool) -> Any:
+        return self.parts.dropout(x) if last or self.normalization == "none" else x
+
+
+def fresh_weights(model: keras.Model, configuration: Configuration, seed: int) -> list[Array]:
+    """The first weights of a bundled model for another seed, in the order of `exported_weights`, without building it."""
+    layers = [layer for layer in model.layers if layer.weights and not isinstance(layer, RuntimeLayer)]
+    kernels = [layer for layer in layers if hasattr(layer, "kernel")]
+    weights = []
+    for layer in layers:
+        for variable in layer.weights:
+            if hasattr(layer, "kernel") and variable is layer.kernel:
+                number = kernels.index(layer)
+                initializer = kernel_initializer(
+                    configuration, seed=seed, layer=number, output=number == len(kernels) - 1
+                )
+                weights.append(np.array(keras.ops.convert_to_numpy(initializer(variable.shape, variable.dtype))))
+            else:
+                ones = variable.name in ("gamma", "moving_variance")
+                weights.append(np.full(variable.shape, 1.0 if ones else 0.0, variable.dtype))
+    return weights
+
+
+def exported_variables(model: keras.Model) -> list[Any]:
+    """The variables that the stock form has too, in the order of its `weights`."""
+    if not getattr(model, "hpo_bundled", False):
+        return list(model.weights)
+    own = {id(v) for layer in model.layers if isinstance(layer, RuntimeLayer) for v in layer.variables}
+    return [v for v in model.weights if id(v) not in own]
+
+
+def exported_weights(model: keras.Model) -> list[Array]:
+    """Weights and normalization statistics as the stock form's `set_weights` takes them."""
+    return [np.array(keras.ops.convert_to_numpy(v)) for v in exported_variables(model)]
+
+
+def set_exported_weights(model: keras.Model, weights: list[Array] | tuple[Array, ...]) -> None:
+    """The inverse of `exported_weights`, on either form."""
+    for variable, value in zip(exported_variables(model), weights, strict=True):
+        variable.assign(value)
+
+
+def set_strengths(model: keras.Model, configuration: Configuration, seed: int) -> None:
+    """Give every strength the configuration's value, and start the layers' own randomness at `seed`."""
+    for variable in model.non_trainable_variables:
+        if variable.name in configuration:
+            variable.assign(float(configuration[variable.name]))
+        elif variable.name == "run_seed":
+            variable.assign(seed)
+        elif variable.name == "step":
+            variable.assign(0)
+
+
+def count_parameters(space: SearchSpace, configuration: Configuration, facts: TaskFacts) -> int:
+    """Trainable weights, without building the network where the model is a bundled one."""
+    if ":" in space.model:
+        model = _custom(space, configuration, facts, 0)
+        return int(sum(np.prod(v.shape) for v in model.trainable_variables))
+    normalized = configuration["batch_normalization"] != "none"
+    per_unit = (0 if configuration["batch_normalization"] == "before" else 1) + (2 if normalized else 0)
+    if space.model == "mlp":
+        width, count = int(np.prod(facts.input_shape)), 0
+        for _ in range(int(configuration["hidden_layers"])):
+            units = int(configuration["units"])
+            count += (width + per_unit) * units
+            width = units
+        return count + (width + 1) * facts.outputs
+    height, breadth, channels = facts.input_shape
+    count = 0
+    for i in range(int(configuration["blocks"])):
+        filters = int(configuration["filters"]) * 2**i
+        count += (int(configuration["kernel_size"]) ** 2 * channels + per_unit) * filters
+        height, breadth, channels = -(-height // 2), -(-breadth // 2), filters
+    width, head = height * breadth * channels, int(configuration["dense_units"])
+    if head:
+        count, width = count + (width + per_unit) * head, head
+    return count + (width + 1) * facts.outputs
+
+
+def _custom(space: SearchSpace, configuration: Configuration, facts: TaskFacts, seed: int) -> keras.Model:
+    """The user's model, with the strengths it declares set to the configuration's values."""
+    function = _function(space.model)
+    with _seeded(seed):
+        model = function(space.structure(configuration), facts.input_shape, facts.outputs)
+    expected = (None, facts.outputs)
+    if not isinstance(model, keras.Model) or tuple(getattr(model, "output_shape", ())) != expected:
+        got = type(model).__name__ if not isinstance(model, keras.Model) else f"outputs of shape {model.output_shape}"
+        raise InputError(
+            Problem(
+                "search space", "model", f"{space.model} to return a keras.Model with outputs of shape {expected}",
+                got, "Build the model with keras.Input(input_shape) and a last layer of `outputs` units.",
+            )
+        )  # fmt: skip
+    set_strengths(model, configuration, seed)
+    return model
+
+
+def _function(path: str) -> Callable[..., Any]:
+    module, _, name = path.partition(":")
+    try:
+        function = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise InputError(
+            Problem(
+                "search space", "model", "mlp, cnn, or module:function that can be imported", f"{path} ({error})",
+                "Install the module or put it on PYTHONPATH, and check the function's name.",
+            )
+        ) from error  # fmt: skip
+    if not callable(function):
+        raise InputError(
+            Problem("search space", "model", "a function", f"{path}, which cannot be called", "Name a function.")
+        )
+    return function  # type: ignore[no-any-return]
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Keras draws the seeds of unseeded layers from Python's generator: set for the time of a build, then put back."""
+    python, numpy = random.getstate(), np.random.get_state()
+    keras.utils.set_random_seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)

@@ -1,0 +1,283 @@
+"""The `fit` engine: Keras's own training loop, one slot after another."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from hpo.metrics import Metric
+from hpo.seeds import derive
+from hpo.space import SearchSpace
+from hpo.training import backend, schedules
+from hpo.training.backend import keras
+from hpo.training.builder import count_parameters, exported_weights
+from hpo.training.losses import own_unit
+from hpo.training.optimizers import family
+from hpo.training.program import EvaluationRows, Network, Program, Rows, measured, program_key
+from hpo.values import Array, Configuration, Curve, Fold, Outcome, RunRequest, RunResult, TaskFacts, read_only
+
+_COLUMNS = (
+    "training_loss", "validation_loss", "training_metric", "validation_metric", "learning_rate", "gradient_norm",
+)  # fmt: skip
+
+
+@dataclass
+class _Run:
+    """What a slot holds: everything of a run but what lies in its program's variables."""
+
+    request: RunRequest
+    program: Program
+    epochs: int
+    epoch: int = 0
+    network_state: list[Array] = field(default_factory=list)
+    """Set while another run's numbers lie in the network's variables."""
+    optimizer_state: list[Array] = field(default_factory=list)
+    curve: list[tuple[float, ...]] = field(default_factory=list)
+    best_epoch: int = 0
+    best_weights: list[Array] | None = None
+    kept_predictions: Array | None = None
+    outcome: Outcome | None = None
+    seconds: float = 0.0
+
+    @property
+    def patience(self) -> int:
+        return int(self.request.configuration["early_stopping"])
+
+
+class FitSession:
+    """See `hpo.training.session.Session`: its laws hold here, its methods mean the same."""
+
+    def __init__(
+        self, *, space: SearchSpace, structure: Configuration, facts: TaskFacts, folds: Sequence[Fold], metric: Metric,
+        slots: int, precision: str, limit_epochs: int | None,
+    ) -> None:  # fmt: skip
+        self._space, self._facts, self._folds, self._metric = space, facts, tuple(folds), metric
+        self._structure = space.structure(structure)
+        self._precision, self._limit = precision, limit_epochs
+        self._device = backend.prepare()
+        self._parameters = count_parameters(space, structure, facts)
+        rows = min(len(fold.x_train) for fold in self._folds)
+        self._batch = min(int(structure["batch_size"]), rows)
+        self._steps = rows // self._batch
+        self._slots: list[_Run | None] = [None] * slots
+        self._networks: dict[tuple[object, ...], Network] = {}
+        self._programs: dict[tuple[object, ...], Program] = {}
+        self._rows: dict[tuple[int, ...], Rows] = {}
+        self._evaluation: dict[int, EvaluationRows] = {}
+        self._loaded: dict[int, int] = {}
+
+    @property
+    def slots(self) -> int:
+        """How many runs can be in training at once."""
+        return len(self._slots)
+
+    def put(self, slot: int, request: RunRequest) -> None:
+        """Begin a run in a free slot. Raises ValueError where the slot is taken or the structure is another."""
+        run = self._admit(slot, request)
+        self._make_resident(run, restore=False)
+        run.program.network.begin(request.configuration, request.seed)
+        state = run.program.optimizer.state
+        backend.assign(state, [np.zeros(v.shape, v.dtype) for v in state])
+
+    def advance(self, epochs: int) -> None:
+        """Train every occupied, unfinished slot by up to so many epochs."""
+        for run in self._slots:
+            if run is not None and run.outcome is None and epochs > 0:
+                self._train(run, min(run.epoch + epochs, run.epochs))
+
+    def finished(self, slot: int) -> bool:
+        """Whether the slot's run has ended: done, stopped or diverged."""
+        return self._occupied(slot).outcome is not None
+
+    def result(self, slot: int) -> RunResult:
+        """The run so far, final once `finished`. Raises ValueError on an empty slot."""
+        run = self._occupied(slot)
+        weights = run.best_weights
+        if weights is None:
+            self._make_resident(run)
+            weights = exported_weights(run.program.network.model)
+        if run.best_epoch:
+            predictions, scores = run.kept_predictions, run.curve[run.best_epoch - 1][:4]
+        else:
+            self._make_resident(run)
+            scores, predictions = self._scores(run)
+        curve = np.array(run.curve, np.float64).reshape(-1, len(_COLUMNS))
+        columns = read_only([np.ascontiguousarray(c) for c in curve.T])
+        return RunResult(
+            outcome=run.outcome or Outcome.DONE,
+            curve=Curve(*columns),
+            best_epoch=run.best_epoch,
+            training_loss=scores[0],
+            validation_loss=scores[1],
+            training_metric=scores[2],
+            validation_metric=scores[3],
+            parameters=self._parameters,
+            seconds=run.seconds,
+            engine="fit",
+            device=self._device,
+            predictions=np.array(predictions, np.float32),
+            weights=read_only([w.copy() for w in weights]),
+        )
+
+    def free(self, slot: int) -> None:
+        """Empty a slot."""
+        run = self._slots[slot]
+        if run is not None and run.program.network.resident is run:
+            run.program.network.resident = None
+        self._slots[slot] = None
+
+    def snapshot(self, slot: int) -> Mapping[str, Any]:
+        """All that is needed to go on later, bit for bit: arrays and plain values."""
+        run = self._occupied(slot)
+        self._make_resident(run)
+        self._save(run)
+        return {
+            "epoch": run.epoch, "network": [w.copy() for w in run.network_state],
+            "optimizer": [w.copy() for w in run.optimizer_state],
+            "curve": np.array(run.curve, np.float64).reshape(-1, len(_COLUMNS)), "best_epoch": run.best_epoch,
+            "best_weights": None if run.best_weights is None else [w.copy() for w in run.best_weights],
+            "kept_predictions": None if run.kept_predictions is None else run.kept_predictions.copy(),
+            "outcome": None if run.outcome is None else run.outcome.value, "seconds": run.seconds,
+        }  # fmt: skip
+
+    def restore(self, slot: int, request: RunRequest, snapshot: Mapping[str, Any]) -> None:
+        """Put a run into a free slot at the point where `snapshot` was taken."""
+        run = self._admit(slot, request)
+        run.epoch, run.best_epoch, run.seconds = snapshot["epoch"], snapshot["best_epoch"], snapshot["seconds"]
+        run.curve = [tuple(map(float, row)) for row in snapshot["curve"]]
+        run.best_weights, run.kept_predictions = snapshot["best_weights"], snapshot["kept_predictions"]
+        run.outcome = None if snapshot["outcome"] is None else Outcome(snapshot["outcome"])
+        run.network_state, run.optimizer_state = list(snapshot["network"]), list(snapshot["optimizer"])
+        self._make_resident(run)
+
+    def close(self) -> None:
+        """Give up models and memory."""
+        self._slots = [None] * len(self._slots)
+        self._networks, self._programs, self._rows, self._evaluation = {}, {}, {}, {}
+
+    def _occupied(self, slot: int) -> _Run:
+        run = self._slots[slot]
+        if run is None:
+            raise ValueError(f"slot {slot} is empty")
+        return run
+
+    def _admit(self, slot: int, request: RunRequest) -> _Run:
+        if self._slots[slot] is not None:
+            raise ValueError(f"slot {slot} is taken")
+        if self._space.structure(request.configuration) != self._structure:
+            raise ValueError("the run has another structure than the session")
+        epochs = request.epochs if self._limit is None else min(request.epochs, self._limit)
+        run = _Run(request, self._program(request), epochs)
+        self._slots[slot] = run
+        return run
+
+    def _program(self, request: RunRequest) -> Program:
+        configuration, fold = request.configuration, self._folds[request.fold]
+        network_key = program_key(configuration)
+        if network_key not in self._networks:
+            self._networks[network_key] = Network(self._space, configuration, self._facts, self._precision)
+        shape = fold.x_train.shape
+        if shape not in self._rows:
+            self._rows[shape] = Rows(fold.x_train, fold.y_train)
+        key = (*network_key, family(str(configuration["optimizer"])), shape)
+        if key not in self._programs:
+            self._programs[key] = Program(
+                self._networks[network_key], self._rows[shape], configuration, self._steps, self._batch
+            )
+        return self._programs[key]
+
+    def _make_resident(self, run: _Run, *, restore: bool = True) -> None:
+        """Let the run's numbers lie in its program's variables; whoever was there is copied to the host."""
+        network = run.program.network
+        if network.resident is run:
+            return
+        if isinstance(network.resident, _Run):
+            self._save(network.resident)
+        network.resident = run
+        if restore:
+            backend.assign(network.variables, run.network_state)
+            backend.assign(run.program.optimizer.state, run.optimizer_state)
+
+    def _save(self, run: _Run) -> None:
+        run.network_state = [backend.host(v) for v in run.program.network.variables]
+        run.optimizer_state = [backend.host(v) for v in run.program.optimizer.state]
+
+    def _load_fold(self, index: int) -> EvaluationRows:
+        fold = self._folds[index]
+        shape = fold.x_train.shape
+        if self._loaded.get(id(self._rows[shape])) != index:
+            backend.assign([self._rows[shape].x, self._rows[shape].y], [fold.x_train, fold.y_train])
+            self._loaded[id(self._rows[shape])] = index
+        if index not in self._evaluation:
+            self._evaluation[index] = EvaluationRows(fold, index)
+        return self._evaluation[index]
+
+    def _train(self, run: _Run, last: int) -> None:
+        began = time.perf_counter()
+        self._make_resident(run)
+        rows = self._load_fold(run.request.fold)
+        run.program.optimizer.configure(run.request.configuration)
+        if last > run.epoch:
+            run.program.fit(run.epoch, last, _Epochs(self, run, rows))
+        if run.outcome is None and run.epoch >= run.epochs:
+            run.outcome = Outcome.DONE
+        run.seconds += time.perf_counter() - began
+
+    def begin_epoch(self, run: _Run, epoch: int) -> float:
+        """Set the coming epoch's rows and rates; returns the rate of its last step."""
+        rates = schedules.rates(run.request.configuration, epoch=epoch, epochs=run.epochs, steps=self._steps)
+        run.program.optimizer.set_rates(rates)
+        rows = len(self._folds[run.request.fold].x_train)
+        order = np.random.default_rng(derive(run.request.seed, "rows", epoch)).permutation(rows)
+        used = order[: self._steps * self._batch].reshape(self._steps, self._batch)
+        run.program.trainee.order.assign(used)
+        return float(rates[-1])
+
+    def end_epoch(self, run: _Run, rows: EvaluationRows, rate: float) -> None:
+        """Measure the epoch, keep its weights if they are the ones to keep, and see whether the run has ended."""
+        network = run.program.network
+        scores, predictions = self._scores(run, rows)
+        norm = network.gradient_norm(rows.gradient_x, rows.gradient_y)
+        run.epoch += 1
+        run.curve.append((*scores, rate, norm))
+        losses = [row[1] for row in run.curve]
+        diverged = not (np.isfinite(scores[0]) and np.isfinite(scores[1]))
+        better = run.best_epoch == 0 or scores[1] < losses[run.best_epoch - 1] or not run.patience
+        if run.patience and better and not diverged:
+            run.best_weights = exported_weights(network.model)
+        if better or run.best_weights is None:
+            run.best_epoch, run.kept_predictions = run.epoch, predictions
+        if diverged:
+            run.outcome = Outcome.DIVERGED
+        elif run.patience and run.epoch - run.best_epoch >= run.patience:
+            run.outcome = Outcome.STOPPED
+
+    def _scores(self, run: _Run, rows: EvaluationRows | None = None) -> tuple[tuple[float, ...], Array]:
+        """The four scores of the resident weights, and the predictions on the validation rows."""
+        rows = rows or self._load_fold(run.request.fold)
+        task = self._facts.task
+        outputs = run.program.network.evaluate(rows)
+        training, validation, p_probe, p_valid = measured(task, rows, outputs)
+        return (
+            training, validation,
+            self._metric(own_unit(task, rows.y_probe, rows.fold), p_probe),
+            self._metric(own_unit(task, rows.fold.y_valid, rows.fold), p_valid),
+        ), p_valid  # fmt: skip
+
+
+class _Epochs(keras.callbacks.Callback):  # type: ignore[misc]
+    """Lets the session act where an epoch begins and ends."""
+
+    def __init__(self, session: FitSession, run: _Run, rows: EvaluationRows) -> None:
+        super().__init__()
+        self.session, self.run, self.rows, self.rate = session, run, rows, 0.0
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self.rate = self.session.begin_epoch(self.run, epoch)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self.session.end_epoch(self.run, self.rows, self.rate)
+        if self.run.outcome is not None:
+            self.model.stop_training = True

@@ -1,0 +1,141 @@
+"""Layers whose strengths are variables, so that one compiled model serves runs of different strengths.
+
+Each strength is a non-trainable variable named after its hyperparameter. Randomness comes from an integer hash of
+(position in the array, run seed, step, layer): a counter, not a stream, so that it needs no generator state, maps over a
+trial axis and gives the same integers on every backend, compiled or not.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from hpo.training.backend import keras, ops
+
+_GOLDEN, _SEED, _STEP = 0x9E3779B1, 0x85EBCA6B, 0xC2B2AE35
+_ROUNDS = ((16, 0x7FEB352D), (15, 0x846CA68B))
+
+
+def hashed_bits(shape: tuple[Any, ...], seed: Any, step: Any, layer: int) -> Any:
+    """Integers in [0, 2**32), uint32 of `shape`, from one counter hash.
+
+    The input is position * golden + seed * a + step * b + layer, modulo 2**32; the mixing is the two-round xorshift
+    multiply `lowbias32` of C. Wellons (2018). `seed` and `step` are integer scalars, tensors or variables.
+    """
+    size = int(np.prod(shape))
+    h = ops.convert_to_tensor(np.arange(size, dtype=np.uint64).astype(np.uint32) * np.uint32(_GOLDEN))
+    offset = _u32(seed) * _constant(_SEED) + _u32(step) * _constant(_STEP) + _constant(layer * 0x27D4EB2F)
+    h = h + _mixed(offset)
+    return ops.reshape(_mixed(h), shape)
+
+
+def _mixed(h: Any) -> Any:
+    for shift, factor in _ROUNDS:
+        h = ops.bitwise_xor(h, ops.right_shift(h, _constant(shift))) * _constant(factor)
+    return ops.bitwise_xor(h, ops.right_shift(h, _constant(16)))
+
+
+def _u32(value: Any) -> Any:
+    return ops.cast(ops.convert_to_tensor(value), "uint32")
+
+
+def _constant(value: int) -> Any:
+    return ops.convert_to_tensor(np.uint32(value & 0xFFFFFFFF))
+
+
+def hashed_uniform(shape: tuple[Any, ...], seed: Any, step: Any, layer: int, dtype: str = "float32") -> Any:
+    """Uniform numbers in [0, 1), multiples of 2**-24: the same bits on every backend."""
+    bits = ops.right_shift(hashed_bits(shape, seed, step, layer), _constant(8))
+    return ops.cast(bits, dtype) * float(2.0**-24)
+
+
+def hashed_normal(shape: tuple[Any, ...], seed: Any, step: Any, layer: int) -> Any:
+    """Standard normal numbers, float32, by Box and Muller (1958) from two hashed uniforms.
+
+    Backends agree in the integers but may differ in the last bit of logarithm and cosine.
+    """
+    u = 1.0 - hashed_uniform(shape, seed, step, layer)
+    v = hashed_uniform(shape, seed, step, layer + 1)
+    return ops.sqrt(-2.0 * ops.log(u)) * ops.cos(float(2 * np.pi) * v)
+
+
+class RuntimeLayer(keras.layers.Layer):  # type: ignore[misc]
+    """A layer whose variables belong to the run and not to the exported network."""
+
+    def scalar(self, name: str, value: float, dtype: str = "float32") -> Any:
+        """A non-trainable scalar variable; its name is the hyperparameter's."""
+        return self.add_weight(
+            shape=(), initializer=keras.initializers.Constant(value), dtype=dtype, trainable=False, name=name
+        )
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return input_shape
+
+
+class Strengths(RuntimeLayer):
+    """Lets its input through, and holds the factors of the kernels' penalty: `l1` and `l2`."""
+
+    def __init__(self, l1: float, l2: float) -> None:
+        super().__init__(name="strengths")
+        self.l1 = self.scalar("l1", l1)
+        self.l2 = self.scalar("l2", l2)
+
+    def call(self, inputs: Any) -> Any:
+        return inputs
+
+
+class Penalty(keras.regularizers.Regularizer):  # type: ignore[misc]
+    """l1 * sum |w| + l2 * sum w**2: Keras's form, where textbooks often halve the second factor."""
+
+    def __init__(self, strengths: Strengths) -> None:
+        self.strengths = strengths
+
+    def __call__(self, kernel: Any) -> Any:
+        kernel = ops.cast(kernel, "float32")
+        return self.strengths.l1 * ops.sum(ops.abs(kernel)) + self.strengths.l2 * ops.sum(ops.square(kernel))
+
+
+class Hashed(RuntimeLayer):
+    """A layer that acts at random in training alone: it counts its own steps.
+
+    Variables: the strength, `run_seed` and `step` (integers). Each layer has a number of its own, so that layers draw
+    independently.
+    """
+
+    def __init__(self, strength: str, value: float, number: int, seed: int) -> None:
+        super().__init__(name=f"{strength}_{number}")
+        self.number = number
+        self.strength = self.scalar(strength, value)
+        self.run_seed = self.scalar("run_seed", seed, "int")
+        self.step = self.scalar("step", 0, "int")
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        if not training:
+            return inputs
+        outputs = self.disturbed(inputs)
+        self.step.assign_add(1)
+        return outputs
+
+    def disturbed(self, inputs: Any) -> Any:
+        """The input with this step's randomness."""
+        raise NotImplementedError
+
+
+class HashedDropout(Hashed):
+    """Inverted dropout (Srivastava et al. 2014): kept units are scaled by 1 / (1 - rate)."""
+
+    def disturbed(self, inputs: Any) -> Any:
+        kept = hashed_uniform(_shape(inputs), self.run_seed, self.step, self.number) >= self.strength
+        return inputs * ops.cast(ops.cast(kept, "float32") / (1.0 - self.strength), inputs.dtype)
+
+
+class HashedNoise(Hashed):
+    """Gaussian noise of the given deviation, added to the inputs."""
+
+    def disturbed(self, inputs: Any) -> Any:
+        noise = hashed_normal(_shape(inputs), self.run_seed, self.step, self.number)
+        return inputs + ops.cast(noise * self.strength, inputs.dtype)
+
+
+def _shape(inputs: Any) -> tuple[Any, ...]:
+    """The static shape; while a model is being described the batch has no size yet, and any will do."""
+    return tuple(1 if n is None else n for n in inputs.shape)

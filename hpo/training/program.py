@@ -1,0 +1,152 @@
+"""One compiled program of the `fit` engine: a network, its optimizer, and the rows it reads.
+
+What is compiled is decided by structure, activation, the presence of penalty, dropout and noise, and the optimizer's
+family. Everything else are values of variables, so one program serves many runs, one after another.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from hpo.space import SearchSpace
+from hpo.training import backend
+from hpo.training.backend import keras, ops
+from hpo.training.builder import build, exported_variables, fresh_weights, presence, set_strengths
+from hpo.training.losses import mean_loss, predictions, program_loss
+from hpo.training.optimizers import TunableOptimizer, family
+from hpo.values import Array, Configuration, Fold, Task, TaskFacts
+
+_GRADIENT_ROWS = 256
+_TABLE_CHUNK, _IMAGE_CHUNK = 8192, 512
+"""Rows evaluated at once: bounds the memory that hidden layers of the probe take."""
+
+
+class Rows(keras.layers.Layer):  # type: ignore[misc]
+    """The training rows on the device, shared by all programs of a session; another fold is other values."""
+
+    def __init__(self, x: Array, y: Array) -> None:
+        super().__init__(name="rows")
+        kind = "int" if np.issubdtype(y.dtype, np.integer) else "float32"
+        self.x = self.add_weight(shape=x.shape, dtype="float32", initializer="zeros", trainable=False, name="x")
+        self.y = self.add_weight(shape=y.shape, dtype=kind, initializer="zeros", trainable=False, name="y")
+        self.built = True
+
+
+class EvaluationRows:
+    """The training probe and the validation rows of a fold, cut into chunks on the device.
+
+    The probe has as many rows as the validation set, or all training rows if those are fewer; which ones is decided by
+    the fold alone, so all its runs are measured on the same rows.
+    """
+
+    def __init__(self, fold: Fold, index: int) -> None:
+        rows = len(fold.x_train)
+        picked = np.random.default_rng(index).permutation(rows)[: len(fold.x_valid)]
+        self.fold = fold
+        self.probe = len(picked)
+        self.y_probe = fold.y_train[picked]
+        x = np.concatenate([fold.x_train[picked], fold.x_valid]).astype(np.float32)
+        size = _IMAGE_CHUNK if x.ndim > 2 else _TABLE_CHUNK
+        self.chunks = [ops.convert_to_tensor(x[i : i + size]) for i in range(0, len(x), size)]
+        part = min(self.probe, _GRADIENT_ROWS)
+        self.gradient_x = ops.convert_to_tensor(x[:part])
+        y = self.y_probe[:part]
+        self.gradient_y = ops.convert_to_tensor(
+            y.astype(np.int32 if np.issubdtype(y.dtype, np.integer) else np.float32)
+        )
+
+
+class Trainee(keras.Model):  # type: ignore[misc]
+    """What `fit` trains: takes the number of a step, looks its rows up, and answers with the network's outputs."""
+
+    def __init__(self, network: keras.Model, rows: Rows, task: Task, steps: int, batch: int) -> None:
+        super().__init__(name="trainee")
+        self.network = network
+        self.data = rows
+        self.task = task
+        self.order = self.add_weight(
+            shape=(steps, batch), dtype="int", initializer="zeros", trainable=False, name="order"
+        )
+        self.built = True
+
+    def call(self, step: Any, training: bool = False) -> Any:
+        return self.network(ops.take(self.data.x, self._rows(step), axis=0), training=training)
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Any:
+        """The task's mean loss and the penalties."""
+        loss = program_loss(self.task, ops.take(self.data.y, self._rows(x), axis=0), y_pred)
+        return sum((ops.cast(p, loss.dtype) for p in self.losses), start=loss)
+
+    def _rows(self, step: Any) -> Any:
+        return ops.reshape(ops.take(self.order, step, axis=0), (-1,))
+
+
+class Network:
+    """A network with its compiled inference functions. `resident` says whose weights it holds at the moment."""
+
+    def __init__(self, space: SearchSpace, configuration: Configuration, facts: TaskFacts, precision: str) -> None:
+        with backend.policy(precision):
+            self.model = build(space, configuration, facts, seed=0, runtime=True)
+        self.space, self.facts, self.precision = space, facts, precision
+        self.outputs = backend.compiled_outputs(self.model)
+        self.gradient_norm = backend.compiled_gradient_norm(self.model, lambda y, z: program_loss(facts.task, y, z))
+        self.resident: object | None = None
+
+    @property
+    def variables(self) -> list[Any]:
+        return list(self.model.variables)
+
+    def begin(self, configuration: Configuration, seed: int) -> None:
+        """First weights from the run's seed, the configuration's strengths, all counters at zero."""
+        if ":" in self.space.model:
+            with backend.policy(self.precision):
+                made = build(self.space, configuration, self.facts, seed=seed, runtime=True)
+            backend.assign(self.variables, [backend.host(v) for v in made.variables])
+        else:
+            backend.assign(exported_variables(self.model), fresh_weights(self.model, configuration, seed))
+        set_strengths(self.model, configuration, seed)
+
+    def evaluate(self, rows: EvaluationRows) -> Array:
+        """Outputs on probe and validation rows, (rows, outputs)."""
+        return np.concatenate([self.outputs(chunk) for chunk in rows.chunks])
+
+
+class Program:
+    """A network with one optimizer, compiled once."""
+
+    def __init__(self, network: Network, rows: Rows, configuration: Configuration, steps: int, batch: int) -> None:
+        self.network = network
+        self.optimizer = TunableOptimizer(
+            family(str(configuration["optimizer"])), steps, network.model.trainable_variables
+        )
+        self.trainee = Trainee(network.model, rows, network.facts.task, steps, batch)
+        self.trainee.compile(optimizer=self.optimizer.keras, steps_per_execution=steps)
+        self.source = backend.step_source(steps)
+        self.steps = steps
+
+    def fit(self, first: int, last: int, callback: keras.callbacks.Callback) -> None:
+        """Train the epochs after `first` up to `last`."""
+        self.trainee.fit(
+            self.source, batch_size=_one_a_step(self.source), initial_epoch=first, epochs=last,
+            steps_per_epoch=self.steps, shuffle=False, verbose=0, callbacks=[callback],
+        )  # fmt: skip
+
+
+def _one_a_step(source: Any) -> int | None:
+    return 1 if isinstance(source, np.ndarray) else None
+
+
+def program_key(configuration: Configuration) -> tuple[object, ...]:
+    """What, besides the structure, decides the network that is compiled."""
+    return (configuration["activation"], *presence(configuration).values())
+
+
+def measured(task: Task, rows: EvaluationRows, outputs: Array) -> tuple[float, float, Array, Array]:
+    """Training loss, validation loss, and predictions on probe and validation rows."""
+    probe, valid = outputs[: rows.probe], outputs[rows.probe :]
+    return (
+        mean_loss(task, rows.y_probe, probe), mean_loss(task, rows.fold.y_valid, valid),
+        predictions(task, probe, rows.fold), predictions(task, valid, rows.fold),
+    )  # fmt: skip
