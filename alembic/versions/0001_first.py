@@ -285,4 +285,4 @@ def downgrade() -> None:
     op.drop_table("hpo_stage", if_exists=True)
     op.drop_table("hpo_opening", if_exists=True)
     op.drop_table("hpo_artifact", if_exists=True)
-    op.drop_table("hpo_study")
+    op.drop_table("hpo_study", if_exists=True)

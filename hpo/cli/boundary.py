@@ -16,13 +16,14 @@ class Boundary(click.Group):
     With `--debug` (or HPO_DEBUG=1) whatever was raised comes through as it is.
     """
 
-    def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, complete_var: str | None = None,
-             standalone_mode: bool = True, windows_expand_args: bool = True, **extra: Any) -> Any:  # fmt: skip
+    def main(  # type: ignore[override]  # click's overloads tell apart what we always end: by SystemExit
+        self, args: Sequence[str] | None = None, prog_name: str | None = None, complete_var: str | None = None,
+        standalone_mode: bool = True, **extra: Any,
+    ) -> NoReturn:  # fmt: skip
+        """Parse, run, and end the process with the exit code."""
         words = list(sys.argv[1:] if args is None else args)
-        if not standalone_mode:
-            return super().main(words, prog_name, complete_var, False, windows_expand_args, **extra)
         try:
-            result = super().main(words, prog_name, complete_var, False, windows_expand_args, **extra)
+            result = super().main(words, prog_name, complete_var, standalone_mode=False, **extra)
             # Flushed here, so that a closed pipe is met inside the boundary and not at the interpreter's end.
             sys.stdout.flush()
         except Exception as error:

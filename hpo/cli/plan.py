@@ -40,4 +40,4 @@ def budget(found: Checked) -> str:
     text = f"budget: {' or '.join(parts)}, at most {count(b.epochs, 'epoch')} a run. "
     if found.seconds is None:
         return text + "The time cannot be estimated without the data."
-    return text + f"Estimated time on one worker: about {duration(found.seconds)} (a rough guess, made without training)."
+    return f"{text}Estimated time on one worker: about {duration(found.seconds)}, a rough guess made without training."

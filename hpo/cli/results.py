@@ -20,6 +20,7 @@ def status(study: str | None, storage: str) -> None:
     from hpo.commands.results import results as open_results
     from hpo.commands.status import status as look
     from hpo.reports import text
+    from hpo.reports.numbers import count
 
     found = open_results(storage)
     if study is None:
@@ -29,10 +30,10 @@ def status(study: str | None, storage: str) -> None:
             click.echo("no studies yet: start one with hpo run")
         return
     now = look(storage, study)
-    click.echo(f"study {now.study}: {now.state}\n")
+    click.echo(f"study {now.study}: {now.state}, {count(now.workers, 'worker')} at work\n")
     show_table(text.stage_table(found, study))
-    show_table(text.run_state_table(now.runs))
-    show_table(text.frame_table(now.workers, "workers"))
+    show_table(text.run_table(now.runs, "stage"))
+    show_table(text.run_table(now.runs, "worker_id"))
 
 
 @click.command()
@@ -45,7 +46,8 @@ def status(study: str | None, storage: str) -> None:
 def results(study: str | None, storage: str, name: str | None, form: str, output: str | None) -> None:
     """Show what a study found.
 
-    The stages with Optuna's best_trial and the chosen trial of each, the verdicts, and the scores on the test set. STUDY may be left out where the database holds one study alone; where it holds several, they are listed.
+    The stages with Optuna's best_trial and the chosen trial of each, the verdicts, and the scores on the test set.
+    STUDY may be left out where the database holds one study alone; where it holds several, they are listed.
     """
     from hpo.cli.show import show_study, show_table
     from hpo.commands import results as command
@@ -77,8 +79,8 @@ def results(study: str | None, storage: str, name: str | None, form: str, output
 def report(study: str, storage: str, output: str | None) -> None:
     """Write one HTML file about a study.
 
-    It holds the stages with their verdicts, loss curves with their diagnosis, the comparison with the baselines, and what
-    was searched and chosen. Pictures included: nothing else is needed to read it.
+    It holds the stages with their verdicts, loss curves with their diagnosis, the comparison with the baselines, and
+    what was searched and chosen. Pictures included: nothing else is needed to read it.
     """
     from hpo.commands.report import report as write
 

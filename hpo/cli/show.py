@@ -27,7 +27,8 @@ def show_table(table: TextTable) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    drawn = Table(title=table.title or None, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    title = table.title or None
+    drawn = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     for column in table.columns:
         # Text cells may wrap on a narrow terminal; numbers never.
         drawn.add_column(column, justify="right" if column in table.right else "left", no_wrap=column in table.right)

@@ -32,7 +32,7 @@ def init(file: str, target: str | None, output: str, name: str | None, force: bo
 @options.overrides
 @click.option("--no-data", is_flag=True, help="Do not load the data: check the study file alone.")
 @click.pass_context
-def check(ctx: click.Context, study: str, data_dir: str | None, no_data: bool, **given: Any) -> None:
+def check(ctx: click.Context, /, study: str, data_dir: str | None, no_data: bool, **given: Any) -> None:
     """Validate a study and print its plan.
 
     STUDY is a study file or the name of a bundled study, such as digits. The data is loaded and checked too. Nothing is
@@ -61,8 +61,8 @@ def run(study: str, storage: str, data_dir: str | None, workers: int, export: st
         fresh: bool, **given: Any) -> None:  # fmt: skip
     """Run a study, or go on with one that was stopped.
 
-    STUDY is a study file or the name of a bundled study, such as digits. Ctrl-C stops it and keeps the results; the same
-    command goes on.
+    STUDY is a study file or the name of a bundled study, such as digits. Ctrl-C stops it and keeps the results; the
+    same command goes on.
     """
     from hpo.cli import show
     from hpo.cli.progress import progress

@@ -43,9 +43,7 @@ def check(spec: "StudySpec", *, data_dir: str | None = None, with_data: bool = T
     """Loads the data (unless told not to), checks it, and plans the stages. Makes no database."""
     from hpo.recipe.stages import plan
 
-    dataset, seen, checks = None, (), ()
-    if with_data:
-        dataset, seen, checks = _data(spec, data_dir)
+    dataset, seen, checks = _data(spec, data_dir) if with_data else (None, (), ())
     folds = dataset.folds if dataset is not None else spec.data.folds or 1
     stages = plan(spec.space, trials=spec.budget.trials, seeds=spec.recipe.seeds,
                   proof_seeds=spec.recipe.proof_seeds, folds=folds)  # fmt: skip

@@ -1,10 +1,12 @@
 """`hpo results` and `hpo status`: what the database holds."""
 
 import io
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hpo.errors import InputError, Problem
+from hpo.reports.numbers import present
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,7 +46,15 @@ def encode(frame: "pd.DataFrame", form: str) -> str:
     """A table as csv, or as json: a list with an object a row, moments in ISO form."""
     if form == "csv":
         return frame.to_csv(index=False, lineterminator="\n")
-    return str(frame.to_json(orient="records", date_format="iso", indent=2)) + "\n"
+    # Not pandas's own writer, which cuts numbers at 15 digits.
+    rows = [{str(k): _plain(v) for k, v in row.items()} for row in frame.to_dict("records")]
+    return json.dumps(rows, indent=2, ensure_ascii=False) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    if not present(value):
+        return None
+    return value.isoformat() if hasattr(value, "isoformat") else value
 
 
 def write(frame: "pd.DataFrame", form: str, output: str | None) -> Path:

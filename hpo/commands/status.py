@@ -6,23 +6,29 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
+SEEN_SECONDS = 120.0
+"""A worker counts as at work when it was seen within so many seconds."""
+
 
 @dataclass(frozen=True)
 class StudyStatus:
-    """A study's stages, its runs by state, and who works on it."""
+    """A study's runs by state, and who works on it."""
 
     study: str
     state: str
     runs: "pd.DataFrame"
-    workers: "pd.DataFrame"
+    """Columns of `Results.runs`."""
+    workers: int
+    """Processes at work now."""
 
 
 def status(storage: str, study: str) -> StudyStatus:
     """Where a study stands now. Raises InputError for an unknown name."""
-    from hpo.reports.frames import open_results
+    from hpo.records.database import connect
+    from hpo.records.studies import Studies
+    from hpo.records.workers import Workers
+    from hpo.reports.frames import Results
 
-    found = open_results(storage)
-    studies = found.studies()
-    runs, workers = found.runs(study), found.workers(study)
-    state = studies.loc[studies["study"] == study, "state"].iloc[0]
-    return StudyStatus(study, str(state), runs, workers)
+    with connect(storage, create=False) as db:
+        row = Studies(db).get(study)
+        return StudyStatus(study, row.state, Results(db).runs(study), Workers(db).alive(row.id, SEEN_SECONDS))

@@ -113,8 +113,8 @@ def _from_columns(kept: Sequence[Column], inputs: Any, target: Target, origin: O
         test_rows = rows[division.test]
         raw_test = inputs[test_rows] if isinstance(inputs, np.ndarray) else inputs.iloc[test_rows]
         test = _TestPart([c.take(division.test) for c in used], y[division.test], raw_test, content)
+    _within_float32([*used, *test.columns], spec.source)
     x, x_test = encoder.encode(pool), encoder.encode(test.columns)
-    _within_float32(encoder, spec.source, x, x_test)
     prepared = Prepared(
         TaskFacts(target.task, (encoder.features,), target.classes), origin, division, x, y[division.pool], x_test,
         test.y, test.raw, encoder.is_number, encoder.feature_names, tuple(pool), spec.scale, describe_encoding(encoder),
@@ -162,6 +162,9 @@ def _from_arrays(raw: RawArrays, spec: DataSpec, seed: int) -> _Made:
     if spec.test_source is not None:
         remedy = "Leave it out: arrays bring their own test rows, or are split."
         raise InputError(setting("data.test_source", "none, as the source is arrays", f'"{spec.test_source}"', remedy))
+    if spec.drop:
+        remedy = "Leave it out, or give a table (csv, parquet, a DataFrame)."
+        raise InputError(setting("data.drop", "nothing, as the source is arrays", f'"{spec.drop[0]}"', remedy))
     x = _checked_x(raw.x, spec.source, "x")
     target = understand(_target_column(raw.y, len(x), spec, "y"), spec, classifies=raw.classifies, labels=raw.labels)
     own = None
@@ -241,10 +244,9 @@ def _header_note(names: Sequence[str]) -> str:
     )
 
 
-def _within_float32(encoder: TableEncoder, source: str, *parts: Array) -> None:
-    for x in parts:
-        beyond = ~np.isfinite(x).all(axis=0)
-        if beyond.any():
-            name = encoder.feature_names[int(np.argmax(beyond))]
+def _within_float32(columns: Sequence[Column], source: str) -> None:
+    """Raises InputError where a number is too large to be encoded."""
+    for column in columns:
+        if column.numbers is not None and (np.abs(column.numbers) > np.finfo(np.float32).max).any():
             remedy = "Divide the column, or take its logarithm."
-            raise refuse(source, name, "numbers below 3e38, the most that 32 bits hold", "larger ones", remedy)
+            raise refuse(source, column.name, "numbers below 3e38, the most that 32 bits hold", "larger ones", remedy)

@@ -84,7 +84,7 @@ def assign(inputs: Sequence[Column], spec: DataSpec) -> Roles:
             continue
         kept.append(column)
         if column.numeric_rows and column.stray:
-            problem = stray_problem(column, spec.source)
+            problem = stray_problem(column, spec)
             problems += [problem] if problem else []
             if column.numeric_rows * 2 > int((~column.missing).sum()):
                 mixed[column.name] = (column.stray[0][0], column.numeric_rows)
@@ -124,7 +124,7 @@ def reason_to_drop(column: Column) -> str:
     return f"like an identifier: {values:,} whole numbers, none twice" if dense or named else ""
 
 
-def stray_problem(column: Column, source: str) -> Problem | None:
+def stray_problem(column: Column, spec: DataSpec) -> Problem | None:
     """A problem where a column is one of numbers but for a few cells: at most two or one in a hundred."""
     values = int((~column.missing).sum())
     stray = values - column.numeric_rows
@@ -133,4 +133,6 @@ def stray_problem(column: Column, source: str) -> Problem | None:
     example, row = column.stray[0]
     got = f'"{example}" in row {row + 1}' + (f" and others, {counted(stray, 'row')} in all" if stray > 1 else "")
     remedy = "Mend the cells, add the text to data.missing, or leave the column out with data.drop."
-    return Problem(source, column.name, f"numbers, as in {column.numeric_rows:,} other rows", got, remedy)
+    if row == 0 and not spec.header:
+        remedy = "If the first line holds column names, set header = true in [data]. " + remedy
+    return Problem(spec.source, column.name, f"numbers, as in {column.numeric_rows:,} other rows", got, remedy)

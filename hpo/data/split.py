@@ -133,7 +133,8 @@ def _quota(counts: Array, wanted: int, least: int, leave: int) -> Array:
     while quota.sum() != wanted:
         step = 1 if quota.sum() < wanted else -1
         free = quota < most if step > 0 else quota > floor
-        lack = np.where(free, (ideal - quota) * step, -np.inf)
+        # What `least` took too much is given back in proportion to size, so that no small stratum pays for it.
+        lack = np.where(free, ideal - quota if step > 0 else quota / ideal, -np.inf)
         quota[int(np.argmax(lack))] += step
     return np.asarray(quota)
 

@@ -43,7 +43,7 @@ def understand(column: Column, spec: DataSpec, *, classifies: bool | None = None
     if not is_class:
         return _numbers(column, spec, guessed=spec.task is None and classifies is None)
     if spec.task is None and column.numeric_rows and len(column.texts) > _FEW:
-        problem = stray_problem(column, spec.source)
+        problem = stray_problem(column, spec)
         if problem:
             raise InputError(problem)
     texts = column.as_texts()

@@ -10,7 +10,7 @@ GAP_IN_NOISE = 2.0
 """A gap counts above so many deviations of the noise, and above `GAP_SHARE` of the prior's loss."""
 GAP_SHARE = 0.01
 IMPROVING = 0.05
-"""Still improving: the last third of the epochs lowers the validation loss by more than this share."""
+"""Still improving: the last fifth of the epochs lowers the validation loss by more than this share, and the noise."""
 
 
 @dataclass(frozen=True)
@@ -30,17 +30,17 @@ def has_gap(training_loss: float, validation_loss: float, scale: Scale) -> bool:
     return validation_loss - training_loss > max(GAP_IN_NOISE * scale.noise, GAP_SHARE * scale.prior)
 
 
-def still_improving(curve: Curve) -> bool:
+def still_improving(curve: Curve, noise: float = 0.0) -> bool:
     """Whether training was cut off on the way down: the last epochs are the best and the fall has not flattened.
 
-    Compares the mean validation loss of the last third of the epochs with that of the third before it.
+    Compares the mean validation loss of the last fifth of the epochs with that of the fifth before it.
     """
     losses = curve.validation_loss
-    third = len(losses) // 3
-    if third < 1 or not np.isfinite(losses).all():
+    part = max(1, len(losses) // 5)
+    if len(losses) < 3 or not np.isfinite(losses).all():
         return False
-    before, last = losses[-2 * third : -third].mean(), losses[-third:].mean()
-    return bool(int(np.argmin(losses)) >= len(losses) - max(1, third // 2) and before - last > IMPROVING * abs(before))
+    before, last = losses[-2 * part : -part].mean(), losses[-part:].mean()
+    return bool(int(np.argmin(losses)) >= len(losses) - part and before - last > max(IMPROVING * abs(before), noise))
 
 
 def diagnose(curve: Curve, *, diverged: bool, training_loss: float, validation_loss: float, scale: Scale) -> Diagnosis:
@@ -65,7 +65,7 @@ def diagnose(curve: Curve, *, diverged: bool, training_loss: float, validation_l
             f"the noise of {scale.noise:.2g}: stronger regularization.",
             evidence,
         )
-    if still_improving(curve):
+    if still_improving(curve, scale.noise):
         return Diagnosis(
             "still improving",
             f"Validation loss was still falling in epoch {len(curve)}, at {validation_loss:.3g}: more epochs or a "

@@ -2,19 +2,35 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil, comb, log
+from math import ceil, log, sqrt
+from statistics import NormalDist
 
-from hpo.space import Choice, Fixed, FloatRange, IntRange, SearchSpace, bound, narrowed, position, widened
+import numpy as np
+from scipy.special import stdtrit
+
+from hpo.space import (
+    Choice,
+    Fixed,
+    FloatRange,
+    Hyperparameter,
+    IntRange,
+    SearchSpace,
+    bound,
+    narrowed,
+    position,
+    widened,
+)
 from hpo.space.ranges import Side
 from hpo.values import Configuration
 
-TOP = 0.25
+TOP = 0.2
 """The best trials of a stage: this share of those that count, at least `FEWEST`."""
 FEWEST = 4
 NEAR = 0.2
-"""Near an end: within this share of the range, on its own scale."""
+"""Near an end: within this share of the range, on its own scale; the best must be so on average."""
 CHANCE = 0.01
-"""Crowded: so many of the best lie near one end that values without effect would do it this rarely (binomial)."""
+"""Crowded: the best lie so far to one side, on average, that values without effect would do it this rarely. Or cost
+still falls towards the end over the outer half of the range, more clearly than chance makes it (rank correlation)."""
 
 
 @dataclass(frozen=True)
@@ -64,33 +80,62 @@ def crowded_edges(space: SearchSpace, trials: Sequence[Ranked]) -> tuple[Edge, .
         at = [position(h.range, v) for v in seen]
         sides: tuple[Side, Side] = ("low", "high")
         for side in sides:
-            crowd = sum(_near(p, side) for p in at)
             end = bound(space, h.name, side)
-            if len(at) < FEWEST or end is None or _tail(crowd, len(at), _by_chance(h.range, side)) > CHANCE:
+            if len(at) < FEWEST or end is None:
+                continue
+            if not _crowded(at, h.range, side) and not _still_falling(h, h.range, side, at, space, trials):
                 continue
             wider = widened(h.range, side, end) if end > 0 or not h.range.log else h.range
             if wider != h.range:
-                found.append(Edge(h.name, side, crowd, len(at), h.range, wider))
+                found.append(Edge(h.name, side, sum(_near(p, side) for p in at), len(at), h.range, wider))
     return tuple(found)
 
 
-def _tail(k: int, n: int, p: float) -> float:
-    """Chance of at least k hits in n independent tries of chance p."""
-    return sum(comb(n, i) * p**i * (1 - p) ** (n - i) for i in range(k, n + 1))
+def _crowded(at: Sequence[float], range_: FloatRange | IntRange, side: Side) -> bool:
+    """Whether the mean position lies near the end, and further out than chance takes it (normal approximation)."""
+    mean = sum(at) / len(at)
+    centre, variance = _by_chance(range_)
+    beyond = (mean - centre if side == "high" else centre - mean) / sqrt(variance / len(at))
+    return _near(mean, side) and NormalDist().cdf(-beyond) < CHANCE
+
+
+def _still_falling(
+    h: Hyperparameter, range_: FloatRange | IntRange, side: Side, at: Sequence[float], space: SearchSpace,
+    trials: Sequence[Ranked],
+) -> bool:  # fmt: skip
+    """Whether the best lie in the outer third, and cost falls all the way there (Spearman's t over the outer half)."""
+    mean = sum(at) / len(at)
+    if not (mean >= 2 / 3 if side == "high" else mean <= 1 / 3):
+        return False
+    active = [(position(range_, float(t.configuration[h.name])), t.cost) for t in trials
+              if space.active(h.name, t.configuration)]  # fmt: skip
+    outer = [(p, c) for p, c in active if (p >= 0.5 if side == "high" else p <= 0.5)]
+    if len(outer) < 2 * FEWEST or len({p for p, _ in outer}) < FEWEST:
+        return False
+    rho = _rank_correlation([p if side == "high" else -p for p, _ in outer], [c for _, c in outer])
+    degrees = len(outer) - 2
+    t = rho * sqrt(degrees / max(1e-12, 1 - rho**2))
+    return bool(t < -stdtrit(degrees, 1 - CHANCE))
+
+
+def _rank_correlation(a: Sequence[float], b: Sequence[float]) -> float:
+    ranks = np.array([np.argsort(np.argsort(values)) for values in (a, b)])
+    return float(np.corrcoef(ranks)[0, 1])
 
 
 def _near(position_: float, side: Side) -> bool:
     return position_ <= NEAR if side == "low" else position_ >= 1 - NEAR
 
 
-def _by_chance(range_: FloatRange | IntRange, side: Side) -> float:
-    """How likely a value drawn from the range lies near one end: more than NEAR where there are few whole numbers."""
+def _by_chance(range_: FloatRange | IntRange) -> tuple[float, float]:
+    """Mean and variance of the position of a value drawn from the range; few whole numbers are counted out."""
     if isinstance(range_, FloatRange) or range_.high - range_.low > 50:
-        return NEAR
+        return 0.5, 1 / 12
     values = range(range_.low, range_.high + 1)
     weights = [log((v + 0.5) / (v - 0.5)) if range_.log else 1.0 for v in values]
-    near = sum(w for v, w in zip(values, weights, strict=True) if _near(position(range_, v), side))
-    return near / sum(weights)
+    at = [position(range_, v) for v in values]
+    mean = sum(w * p for w, p in zip(weights, at, strict=True)) / sum(weights)
+    return mean, sum(w * (p - mean) ** 2 for w, p in zip(weights, at, strict=True)) / sum(weights)
 
 
 def widen(space: SearchSpace, edges: Sequence[Edge]) -> SearchSpace:

@@ -35,6 +35,11 @@ def batches(ids: Iterable[int]) -> Iterable[list[int]]:
     return (ordered[i : i + IDS_AT_ONCE] for i in range(0, len(ordered), IDS_AT_ONCE))
 
 
+def by_first(connection: Connection, query: sa.Executable) -> dict[Any, Any]:
+    """The second column of a query by its first."""
+    return {row[0]: row[1] for row in connection.execute(query)}
+
+
 def finite(value: SupportsFloat | None) -> float | None:
     """The number, or None where there is none that a database takes."""
     if value is None:

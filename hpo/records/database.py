@@ -1,7 +1,7 @@
 """The database: connecting, and the one way to read and write.
 
-- A *write* is one transaction: all of it or nothing, whatever kills the process. `transact` repeats it, a bounded number
-  of times, where the database gave it up for another one's sake (deadlock, lock timeout, serialization).
+- A *write* is one transaction: all of it or nothing, whatever kills the process. `transact` repeats it, a bounded
+  number of times, where the database gave it up for another one's sake (deadlock, lock timeout, serialization).
 - A *read* sees one moment of the database throughout.
 - Whoever connects gets the schema of this version of `hpo`, or an `InputError` that says what to do.
 """

@@ -1,8 +1,8 @@
 """The schema's versions, by alembic alone.
 
 The version stands in `hpo_alembic_version`: Optuna keeps its own in `alembic_version`, and refuses a database where
-that one holds a revision it does not know. Where the database can, a migration is one transaction; MariaDB commits every
-CREATE TABLE by itself, so there the steps are written so that they can be repeated after a kill.
+that one holds a revision it does not know. Where the database can, a migration is one transaction; MariaDB commits
+every CREATE TABLE by itself, so there the steps are written so that they can be repeated after a kill.
 """
 
 import contextlib
@@ -43,7 +43,7 @@ def current(url: str) -> str | None:
 
 
 def upgrade(url: str, revision: str = "head") -> None:
-    """Bring a database to a version, made where there is none. Raises InputError for one that it cannot be brought to."""
+    """Bring a database to a version, made where there is none. Raises InputError for an unknown version."""
     with open_database(url, create=True) as db:
         check_known(db)
         run(db, "upgrade", revision)

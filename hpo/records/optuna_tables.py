@@ -1,7 +1,7 @@
 """Bulk writing into Optuna's own tables, so that stock Optuna and its dashboard see an ordinary study.
 
-Optuna's storage takes a transaction for each parameter and each result, 65 to 110 ms a trial; here a whole batch goes in
-with ours, in the same transaction. The form of the tables is Optuna's schema version 12 (Optuna 5.0): any other is
+Optuna's storage takes a transaction for each parameter and each result, 65 to 110 ms a trial; here a whole batch goes
+in with ours, in the same transaction. The form of the tables is Optuna's schema version 12 (Optuna 5.0): any other is
 refused. What only Optuna knows (distributions, sampler attributes) comes as JSON text from `hpo.search`.
 
 Trial numbers are positions: Optuna lists trials by id and takes `study.trials[number]`, so trials are added in order.

@@ -3,15 +3,16 @@
 The leader adds trials with their runs; a worker leases runs, trains them, and commits what came out; the leader closes
 the trial. The laws:
 
-- *One transaction a verb.* Killed at any moment, a verb is done or not done. Trials go into our tables and Optuna's at once.
+- *One transaction a verb.* Killed at any moment, a verb is done or not done. Trials go into both our
+  tables and Optuna's.
 - *One owner.* A run is leased to at most one worker at a time, on every database alike: leasing takes a lock on the
   study, and each change of a run states whose it must be.
-- *No late write.* `commit` takes everything or nothing: it raises LeaseLost, and writes nothing, where one of the runs has
-  passed to another. A run committed before by this same worker is left as it is, so that a commit may be repeated.
-- *Nothing is lost.* `reclaim` gives runs of workers that are gone back to the queue; one that was tried too often fails
-  with the reason. Being given back by `release` is not a try.
-- *Exact counts.* Adding a run that is there (same trial, purpose, fold, seed and epochs) adds none. Adding a trial whose
-  number is taken raises Fault.
+- *No late write.* `commit` takes everything or nothing: it raises LeaseLost, and writes nothing, where one of the runs
+  has passed to another. A run committed before by this same worker is left as it is, so that a commit may be repeated.
+- *Nothing is lost.* `reclaim` gives runs of workers that are gone back to the queue; one that was tried too often
+  fails with the reason. Being given back by `release` is not a try.
+- *Exact counts.* Adding a run that is there (same trial, purpose, fold, seed and epochs) adds none. Adding a trial
+  whose number is taken raises Fault.
 
 Leases are by the database's clock. With a `leader`, adding and closing first make sure that this worker still leads the
 study, and raise LeaseLost otherwise.
@@ -28,7 +29,7 @@ from sqlalchemy.exc import IntegrityError
 
 from hpo.errors import Fault, LeaseLost
 from hpo.records import schema, trial_rows
-from hpo.records.bulk import batches, finite, finite_list, insert_rows
+from hpo.records.bulk import batches, by_first, finite, finite_list, insert_rows
 from hpo.records.database import Database, now
 from hpo.records.rows import ClosedTrial, FinishedRun, LeasedRun, NewRun, NewTrial, Reclaimed, StageRow, TrialRow
 from hpo.records.workers import gone_workers, hold_study
@@ -37,6 +38,8 @@ from hpo.values import Curve, RunRequest
 _EPOCH_COLUMNS = (
     "training_loss", "validation_loss", "training_metric", "validation_metric", "learning_rate", "gradient_norm",
 )  # fmt: skip
+
+_LONGEST_REASON = 10_000
 
 
 class Queue:
@@ -66,7 +69,7 @@ class Queue:
             ) from error
 
     def add_runs(self, stage_id: int, trial_number: int, runs: Sequence[NewRun]) -> None:
-        """Add runs to a trial that is there; those it has already are left as they are. Raises Fault for no such trial."""
+        """Add runs to a trial; those it has already are left as they are. Raises Fault where there is no such trial."""
         trial, stage = schema.trial, schema.stage
 
         def work(connection: Connection) -> None:
@@ -152,7 +155,8 @@ class Queue:
 
         def work(connection: Connection) -> Reclaimed:
             gone, moment = gone_workers(connection, study_id), now(connection)
-            requeued, failed = [], []
+            requeued: list[int] = []
+            failed: list[int] = []
             for row in connection.execute(_running(study_id)).all():
                 if row.worker_id not in gone and row.lease_until >= moment:
                     continue
@@ -192,10 +196,10 @@ class Queue:
             .group_by(run.c.state)
         )
         with self._db.read() as connection:
-            return {state: count for state, count in connection.execute(counts)}
+            return by_first(connection, counts)
 
     def close_trials(self, stage: StageRow, closed: Sequence[ClosedTrial]) -> None:
-        """End running trials, in Optuna's tables too. Raises Fault where one is not running; then nothing is written."""
+        """End running trials, in Optuna's tables too. Where one is not running: Fault, and nothing is written."""
 
         def work(connection: Connection) -> None:
             hold_study(connection, stage.study_id, self._leader)
@@ -220,6 +224,11 @@ class Queue:
                 for run_id, *numbers in connection.execute(query.order_by(epoch.c.run_id, epoch.c.epoch)):
                     found.setdefault(run_id, []).append(numbers)
         return {run_id: Curve(*np.array(rows, dtype=np.float64).T) for run_id, rows in found.items()}
+
+    def curve(self, run_id: int) -> Curve:
+        """The learning curve of one run; empty where it has none."""
+        nothing = Curve(*(np.empty(0) for _ in _EPOCH_COLUMNS))
+        return self.curves([run_id]).get(run_id, nothing)
 
     def forget_artifacts(self, run_ids: Iterable[int]) -> list[str]:
         """Drop the artifacts of runs from the records; gives their URIs, which the caller may delete."""
@@ -312,14 +321,11 @@ def _still_mine(
         # The lock alone first, in the order of ids: a join would lock trial and stage as well.
         lock = sa.select(run.c.id, run.c.state, run.c.worker_id, run.c.trial_id).where(run.c.id.in_(ids))
         held = connection.execute(lock.order_by(run.c.id).with_for_update()).all()
-        of_trial = dict(
-            connection.execute(
-                sa.select(trial.c.id, stage.c.study_id)
-                .join(stage, stage.c.id == trial.c.stage_id)
-                .where(trial.c.id.in_({r.trial_id for r in held}))
-            )
-            .tuples()
-            .all()
+        of_trial = by_first(
+            connection,
+            sa.select(trial.c.id, stage.c.study_id)
+            .join(stage, stage.c.id == trial.c.stage_id)
+            .where(trial.c.id.in_({r.trial_id for r in held})),
         )
         states |= {r.id: (r.state, r.worker_id, of_trial[r.trial_id]) for r in held}
     fresh, lost = [], []
@@ -340,7 +346,7 @@ def _write_results(connection: Connection, finished: Sequence[tuple[int, Finishe
     artifacts = _write_artifacts(connection, finished, moment)
     values = [_result(f) | {"artifact_id": artifacts.get(f.id)} for _, f in finished]
     if values:
-        columns = {key: sa.bindparam(key) for key in values[0] if key != "b_id"}
+        columns: dict[str, Any] = {key: sa.bindparam(key) for key in values[0] if key != "b_id"}
         update = sa.update(run).where(run.c.id == sa.bindparam("b_id"))
         connection.execute(update.values(**columns, lease_until=None, finished_at=moment), values)
 
@@ -353,7 +359,8 @@ def _result(finished: FinishedRun) -> dict[str, Any]:
             "epochs_trained", "best_epoch", "training_loss", "validation_loss", "training_metric",
             "validation_metric", "parameters", "seconds", "engine", "device",
         )  # fmt: skip
-        reason = error or "no reason was given"
+        # PostgreSQL's texts hold no zero bytes; a traceback of many megabytes helps nobody.
+        reason = (error or "no reason was given").replace("\0", "")[:_LONGEST_REASON]
         return {"b_id": finished.id, "state": "failed", "error": reason, **dict.fromkeys(empty)}
     return {
         "b_id": finished.id,

@@ -1,8 +1,8 @@
 """The tables. Only alembic creates them; a test holds its head revision to these definitions.
 
 Columns for whatever is asked; JSON text for what only programs read. Times are naive UTC from the database's clock.
-Numbers that are not finite are stored as NULL (MariaDB refuses them, SQLite turns NaN into NULL by itself). No foreign key
-leads into Optuna's tables, which another program owns.
+Numbers that are not finite are stored as NULL (MariaDB refuses them, SQLite turns NaN into NULL by itself). No foreign
+key leads into Optuna's tables, which another program owns.
 """
 
 import sqlalchemy as sa
@@ -28,12 +28,12 @@ Name = sa.String(190)
 Word = sa.String(32)
 Hash = sa.String(64)
 
-# Names are compared byte by byte on every database: MariaDB's default would call `Digits` and `digits` equal.
-_MARIADB = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin"}
-
 
 def _table(name: str, *parts: sa.schema.SchemaItem) -> sa.Table:
-    return sa.Table(PREFIX + name, metadata, *parts, **_MARIADB)
+    # Names are compared byte by byte on every database: MariaDB's default would call `Digits` and `digits` equal.
+    return sa.Table(
+        PREFIX + name, metadata, *parts, mysql_engine="InnoDB", mysql_charset="utf8mb4", mysql_collate="utf8mb4_bin"
+    )
 
 
 def _id() -> sa.Column[int]:

@@ -133,7 +133,7 @@ class Studies:
         space_json: str | None,
         optuna_study: str | None,
     ) -> StageRow:
-        """The stage's attempt, begun now or before; one that was stopped or failed runs again, one that is done stays so.
+        """The stage's attempt, begun now or before; one that was stopped or failed runs again, a done one stays so.
 
         Raises InputError where it was begun with other inputs.
         """

@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 
 from hpo.errors import Fault
 from hpo.records import optuna_tables, schema
-from hpo.records.bulk import batches, finite, insert_rows, known, plain_json, tag, untag
+from hpo.records.bulk import batches, by_first, finite, insert_rows, known, plain_json, tag, untag
 from hpo.records.database import now
 from hpo.records.rows import ArtifactRef, ClosedTrial, NewRun, NewTrial, RunRow, StageRow, TrialRow
 from hpo.values import Configuration, Diagnosis, Scalar
@@ -39,9 +39,18 @@ def add(db: "Database", connection: Connection, stage: StageRow, trials: Sequenc
         study = optuna_tables.study_id(db, connection, stage.optuna_study)
         optuna = optuna_tables.add_trials(db, connection, study, trials, moment)
     rows = [
-        (stage.id, t.number, t.origin, t.structure, optuna.get(t.number), moment, moment if t.closed else None, *_closed(t.closed))
+        (
+            stage.id,
+            t.number,
+            t.origin,
+            t.structure,
+            optuna.get(t.number),
+            moment,
+            t.closed and moment,
+            *_closed(t.closed),
+        )
         for t in trials
-    ]  # fmt: skip
+    ]
     columns = ("stage_id", "number", "origin", "structure", "optuna_trial_id", "started_at", "finished_at")
     insert_rows(connection, schema.trial, (*columns, *_CLOSED_COLUMNS), rows)
     ids = _ids(connection, stage.id, [t.number for t in trials])
@@ -86,7 +95,7 @@ def close(db: "Database", connection: Connection, stage: StageRow, closed: Seque
     if stage.optuna_study is not None:
         study = optuna_tables.study_id(db, connection, stage.optuna_study)
         query = sa.select(trial.c.number, trial.c.optuna_trial_id).where(trial.c.stage_id == stage.id)
-        of_optuna = dict(connection.execute(query).tuples().all())
+        of_optuna = by_first(connection, query)
         results = [(of_optuna[c.number], c) for c in closed]
         optuna_tables.close_trials(db, connection, study, results, moment)
 
@@ -131,7 +140,7 @@ def configurations(
     for ids in batches(trial_ids):
         query = sa.select(*columns).where(param.c.trial_id.in_(ids)).order_by(param.c.trial_id, param.c.name)
         for trial_id, name, kind, number, text, chosen in connection.execute(query):
-            values.setdefault(trial_id, {})[name] = _scalar(kind, number, text)
+            values.setdefault(trial_id, {})[name] = scalar(kind, number, text)
             if chosen:
                 varied.setdefault(trial_id, set()).add(name)
     return dict(values), varied
@@ -151,7 +160,7 @@ def _ids(connection: Connection, stage_id: int, numbers: Sequence[int]) -> dict[
     found: dict[int, int] = {}
     for group in batches(numbers):
         query = sa.select(trial.c.number, trial.c.id).where(trial.c.stage_id == stage_id, trial.c.number.in_(group))
-        found |= dict(connection.execute(query).tuples().all())
+        found |= by_first(connection, query)
     return found
 
 
@@ -202,7 +211,8 @@ def _stored(value: Scalar) -> tuple[str, float | None, str | None]:
     return "text", None, value
 
 
-def _scalar(kind: str, number: float | None, text: str | None) -> Scalar:
+def scalar(kind: str, number: float | None, text: str | None) -> Scalar:
+    """The value of a hyperparameter from its columns."""
     match kind:
         case "bool":
             return bool(number)
@@ -230,13 +240,25 @@ def _runs(connection: Connection, stage_id: int) -> dict[int, list[RunRow]]:
             RunRow(
                 id=r.id,
                 trial_number=r.number,
-                **{name: getattr(r, name) for name in ("fold", "seed", "purpose", "state", "epochs")},
+                fold=r.fold,
+                seed=r.seed,
+                purpose=r.purpose,
+                state=r.state,
+                epochs=r.epochs,
                 epochs_trained=r.epochs_trained or 0,
                 best_epoch=r.best_epoch or 0,
-                **{name: known(getattr(r, name)) for name in _SCORES},
+                training_loss=known(r.training_loss),
+                validation_loss=known(r.validation_loss),
+                training_metric=known(r.training_metric),
+                validation_metric=known(r.validation_metric),
+                parameters=r.parameters,
                 seconds=r.seconds or 0.0,
-                **{n: getattr(r, n) for n in ("parameters", "engine", "device", "worker_id", "tries", "error")},
+                engine=r.engine,
+                device=r.device,
+                worker_id=r.worker_id,
+                tries=r.tries,
                 artifact=None if r.uri is None else ArtifactRef(r.uri, r.sha256, r.size),
+                error=r.error,
             )
         )
     return found

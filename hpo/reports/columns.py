@@ -1,4 +1,4 @@
-"""The columns of every results table: name, pandas type, meaning. docs/results.md says the same; a test holds it to this."""
+"""The columns of every results table: name, pandas type, meaning. A test holds docs/results.md to them."""
 
 from dataclasses import dataclass
 
@@ -99,6 +99,7 @@ RUNS = (
     Column("seconds", REAL, "of training"),
     Column("engine", TEXT, "what trained it"),
     Column("device", TEXT, "where"),
+    Column("worker_id", TEXT, "the process that trained it, or is training it"),
     Column("error", TEXT, "why it failed, where it did"),
 )
 

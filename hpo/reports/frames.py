@@ -1,6 +1,7 @@
 """The records as pandas DataFrames: `hpo.open(storage_url)`."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
@@ -8,24 +9,154 @@ from typing import Any, Self
 import pandas as pd
 
 from hpo.records import read
-from hpo.records.database import Database
-from hpo.reports.columns import TABLES
+from hpo.records.database import Database, connect
+from hpo.reports.columns import REAL, TABLES
 from hpo.space import SearchSpace
 from hpo.space.plain import space_from_plain
+
+MODEL_ORDER = ("prior", "linear", "boosted_trees", "small_network", "final")
 
 
 class Results:
     """What a database holds, read anew at each call. Columns: docs/results.md and `hpo.reports.columns`.
 
-    Every method that takes a study raises InputError, with the nearest name, where there is none of that name.
+    Every method that takes a study raises InputError, with the nearest name, where there is none of that name. Close it,
+    or use it in a `with` block, to give the connection up early.
     """
 
+    def __init__(self, db: Database) -> None:
+        self._db = db
 
-def typed(table: str, columns: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
-    """The documented columns of a table in their order and types; missing cells are NA."""
-    wanted = TABLES[table]
-    return pd.DataFrame({c.name: pd.Series(list(columns[c.name]), dtype=c.dtype) for c in wanted})
+    def studies(self) -> pd.DataFrame:
+        """One row a study."""
+        return typed("studies", read.studies(self._db))
+
+    def stages(self, study: str) -> pd.DataFrame:
+        """One row an attempt at a stage, with Optuna's best trial and the chosen one."""
+        columns = read.stages(self._db, study)
+        trials = read.trials(self._db, study)
+        columns["chosen_trial"] = [_chosen(text) for text in columns["hands_on"]]
+        searching = [name is not None for name in columns["optuna_study"]]
+        best = best_trials(trials, dict(zip(columns["stage"], columns["direction"], strict=True)))
+        columns["best_trial"] = [best.get(s) if on else None for s, on in zip(columns["stage"], searching, strict=True)]
+        values = dict(zip(zip(trials["stage"], trials["number"], strict=True), trials["value"], strict=True))
+        for which in ("best", "chosen"):
+            pairs = zip(columns["stage"], columns[f"{which}_trial"], strict=True)
+            columns[f"{which}_value"] = [values.get(pair) for pair in pairs]
+        columns["seconds"] = [
+            (end - start).total_seconds() if start is not None and end is not None else None  # type: ignore[operator]
+            for start, end in zip(columns["started_at"], columns["finished_at"], strict=True)
+        ]
+        return typed("stages", columns)
+
+    def trials(self, study: str) -> pd.DataFrame:
+        """One row a trial, its hyperparameters in columns `params_<name>`."""
+        columns = read.trials(self._db, study)
+        stages = self.stages(study)
+        keys = list(zip(columns["stage"], columns["number"], strict=True))
+        for flag in ("best", "chosen"):
+            marked = {(s, n) for s, n in zip(stages["stage"], stages[f"{flag}_trial"], strict=True) if n is not pd.NA}
+            columns[flag] = [key in marked for key in keys]
+        frame = typed("trials", columns)
+        params = read.params(self._db, study)
+        cells = zip(params["stage"], params["trial"], params["name"], params["value"], strict=True)
+        values = {(stage, trial, name): value for stage, trial, name, value in cells}
+        for name in dict.fromkeys(map(str, params["name"])):
+            frame[f"params_{name}"] = _column([values.get((*key, name)) for key in keys])
+        return frame
+
+    def runs(self, study: str) -> pd.DataFrame:
+        """One row a training of a network."""
+        return typed("runs", read.runs(self._db, study))
+
+    def curves(self, study: str) -> pd.DataFrame:
+        """One row an epoch of a run."""
+        return typed("curves", read.curves(self._db, study))
+
+    def checks(self, study: str) -> pd.DataFrame:
+        """One row a check."""
+        return typed("checks", read.checks(self._db, study))
+
+    def scores(self, study: str) -> pd.DataFrame:
+        """One row a model on the test rows, the simplest first."""
+        frame = typed("scores", read.scores(self._db, study))
+        order = frame["model"].map({name: i for i, name in enumerate(MODEL_ORDER)}).fillna(len(MODEL_ORDER))
+        return frame.loc[order.sort_values(kind="stable").index].reset_index(drop=True)
+
+    def figures(self, study: str) -> pd.DataFrame:
+        """One row a number that a verdict rests on."""
+        return typed("figures", read.figures(self._db, study))
+
+    def params(self, study: str) -> pd.DataFrame:
+        """One row a hyperparameter of a trial."""
+        return typed("params", read.params(self._db, study))
+
+    def spaces(self, study: str) -> dict[str, SearchSpace]:
+        """What each stage searched, by its label; stages that search nothing are left out."""
+        columns = read.stages(self._db, study)
+        texts = zip(columns["stage"], columns["space"], strict=True)
+        return {str(stage): space_from_plain(json.loads(str(text))) for stage, text in texts if text is not None}
+
+    def close(self) -> None:
+        """Give up the connection."""
+        self._db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
 
 
 def open_results(storage_url: str) -> Results:
-    """x"""
+    """The results in a database that exists. Raises InputError where there is none, or one of another version."""
+    return Results(connect(storage_url, create=False))
+
+
+def typed(table: str, columns: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
+    """The documented columns of a table in their order and types; what is missing or not finite is NA."""
+    return pd.DataFrame(
+        {
+            c.name: pd.Series(
+                [_finite(v) for v in columns[c.name]] if c.dtype == REAL else list(columns[c.name]), dtype=c.dtype
+            )
+            for c in TABLES[table]
+        }
+    )
+
+
+def best_trials(trials: Mapping[str, Sequence[Any]], directions: Mapping[Any, Any]) -> dict[Any, int]:
+    """For each stage the number of its best complete trial, of equals the first: Optuna's `best_trial`."""
+    best: dict[Any, tuple[float, int]] = {}
+    rows = zip(trials["stage"], trials["number"], trials["state"], trials["value"], strict=True)
+    for stage, number, state, value in rows:
+        if state != "complete" or value is None or math.isnan(value):
+            continue
+        cost = -value if directions[stage] == "maximize" else value
+        if stage not in best or cost < best[stage][0]:
+            best[stage] = (cost, number)
+    return {stage: number for stage, (_, number) in best.items()}
+
+
+def _chosen(hands_on: Any) -> int | None:
+    """The number of the trial that a verdict hands on."""
+    number = json.loads(hands_on).get("chosen") if hands_on else None
+    return number if isinstance(number, int) else None
+
+
+def _finite(value: Any) -> Any:
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _column(values: Sequence[Any]) -> "pd.Series[Any]":
+    """A hyperparameter's values in the narrowest nullable type that holds them all."""
+    kinds = {type(v) for v in values if v is not None}
+    if kinds <= {bool}:
+        return pd.Series(list(values), dtype="boolean")
+    if kinds <= {int}:
+        return pd.Series(list(values), dtype="Int64")
+    if kinds <= {int, float}:
+        return pd.Series(list(values), dtype=REAL)
+    if kinds <= {str}:
+        return pd.Series(list(values), dtype="string")
+    return pd.Series(list(values), dtype="object")

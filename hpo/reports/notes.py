@@ -27,12 +27,15 @@ def note(stage: dict[str, Any], stages: list[dict[str, Any]], scores: list[dict[
     lines = [f"## Verdict of {stage['stage']}: {stage['decision']}" if given else f"## {stage['stage']}: under way", ""]
     lines += [str(stage["verdict"]), ""] if given else []
     if present(stage["chosen_trial"]):
-        lines += [f"Chosen: trial {stage['chosen_trial']} ({number(stage['chosen_value'])}). "
-                  f"Optuna's best: trial {number(stage['best_trial'])} ({number(stage['best_value'])}).", ""]  # fmt: skip
+        chosen = f"Chosen: trial {stage['chosen_trial']} ({number(stage['chosen_value'])})."
+        best = f"Optuna's best: trial {number(stage['best_trial'])} ({number(stage['best_value'])})."
+        lines += [f"{chosen} {best}", ""]
     lines += ["| stage | trials | best | decision |", "|---|--:|--:|---|"]
-    lines += [f"| {s['stage']} | {number(s['trials'])} | {number(s['best_value'])} | {number(s['decision'])} |" for s in stages]
+    for s in stages:
+        lines.append(f"| {s['stage']} | {number(s['trials'])} | {number(s['best_value'])} | {number(s['decision'])} |")
     if scores:
         lines += ["", "| model | test score |", "|---|---|"]
-        lines += [f"| {MODEL_NAMES.get(s['model'], s['model'])} | {s['metric']} {interval(s['value'], s['low'], s['high'])} |"
-                  for s in scores]  # fmt: skip
+    for s in scores:
+        score = f"{s['metric']} {interval(s['value'], s['low'], s['high'])}"
+        lines.append(f"| {MODEL_NAMES.get(s['model'], s['model'])} | {score} |")
     return "\n".join(lines) + "\n"

@@ -7,7 +7,7 @@ MISSING = "-"
 
 
 def number(value: Any, digits: int = 4) -> str:
-    """`digits` significant digits, without trailing zeros; whole numbers whole; very small and large ones as 1.2e-05."""
+    """`digits` significant digits without trailing zeros; whole numbers whole; very small and large ones as 1.2e-05."""
     if not present(value):
         return MISSING
     if isinstance(value, bool):

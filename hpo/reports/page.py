@@ -4,7 +4,7 @@ import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import hpo
 from hpo.errors import InputError, Problem
@@ -93,18 +93,21 @@ def page_view(results: Results, study: str) -> PageView:
     tables = {name: _by_stage(getattr(results, name)(study)) for name in
               ("trials", "runs", "curves", "figures", "checks", "params")}  # fmt: skip
     views = []
+    spaces = results.spaces(study)
     for stage in stages:
         of = {name: table.get(stage["stage"], []) for name, table in tables.items()}
         views.append(
             stage_view(
                 StageMaterial(stage, of["trials"], of["runs"], of["curves"], of["figures"], of["checks"], of["params"],
-                              results.space(study, stage["stage"]), number(row["metric"]))
+                              spaces.get(stage["stage"]), number(row["metric"]))
             )
         )  # fmt: skip
+    searching = {s["stage"] for s in stages if present(s["optuna_study"])}
+    new = sum(t["origin"] != "carried" for stage in searching for t in tables["trials"].get(stage, []))
     compared, outside = _comparison(scores, str(row["direction"]))
     return PageView(
         study=row,
-        headlines=_headlines(row, stages, scores),
+        headlines=_headlines(row, stages, scores, new),
         summary=tuple(stages),
         scores=tuple(_score_views(scores)),
         metric=number(scores[0]["metric"]) if scores else number(row["metric"]),
@@ -122,7 +125,7 @@ def _by_stage(frame: "pd.DataFrame") -> dict[str, list[Row]]:
     return found
 
 
-def _headlines(study: Row, stages: list[Row], scores: list[Row]) -> tuple[Headline, ...]:
+def _headlines(study: Row, stages: list[Row], scores: list[Row], trials: int) -> tuple[Headline, ...]:
     by_model = {s["model"]: s for s in scores}
     found = []
     if (final := by_model.get("final")) is not None:
@@ -130,8 +133,7 @@ def _headlines(study: Row, stages: list[Row], scores: list[Row]) -> tuple[Headli
         rivals = [s for s in scores if s["model"] not in ("final", "prior") and present(s["value"])]
         if rivals:
             rival = _ranked(rivals, str(study["direction"]))[0]
-            found.append(_score_headline(f"best baseline: {MODEL_NAMES.get(rival['model'], rival['model'])}", rival))
-    trials = sum(int(s["trials"]) for s in stages if present(s["trials"]))
+            found.append(_score_headline(f"best baseline: {_named(rival)}", rival))
     found.append(Headline("searched", count(trials, "trial"), f"in {count(len(stages), 'stage')}"))
     seconds = sum(float(s["seconds"]) for s in stages if present(s["seconds"]))
     found.append(Headline("time", duration(seconds), "all stages together"))
@@ -143,17 +145,19 @@ def _score_headline(name: str, score: Row) -> Headline:
     return Headline(name, value, f"test {score['metric']} {bounds}")
 
 
+def _named(score: Row) -> str:
+    return MODEL_NAMES.get(score["model"], str(score["model"]))
+
+
 def _ranked(scores: list[Row], direction: str) -> list[Row]:
     """Best first; a score that is missing last."""
     sign = -1 if direction == "maximize" else 1
-    return sorted(scores, key=lambda s: (not present(s["value"]), sign * float(s["value"]) if present(s["value"]) else 0))
+    there = [s for s in scores if present(s["value"])]
+    return sorted(there, key=lambda s: sign * float(s["value"])) + [s for s in scores if not present(s["value"])]
 
 
 def _score_views(scores: list[Row]) -> list[ScoreView]:
-    return [
-        ScoreView(MODEL_NAMES.get(s["model"], s["model"]), interval(s["value"], s["low"], s["high"]), s["model"] == "final")
-        for s in scores
-    ]
+    return [ScoreView(_named(s), interval(s["value"], s["low"], s["high"]), s["model"] == "final") for s in scores]
 
 
 def _comparison(scores: list[Row], direction: str) -> tuple[Picture | None, str]:
@@ -170,7 +174,7 @@ def _comparison(scores: list[Row], direction: str) -> tuple[Picture | None, str]
     if not drawn:
         return None, ""
     bars = [
-        pictures.Bar(MODEL_NAMES.get(s["model"], s["model"]), float(s["value"]), float(s["low"]), float(s["high"]),
+        pictures.Bar(_named(s), float(s["value"]), float(s["low"]), float(s["high"]),
                      s["model"] == "final")
         for s in drawn
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""The two trials of each searching stage that people ask for: Optuna's best one and the one that the verdict hands on."""
+"""The two trials of a searching stage that people ask for: Optuna's best one, and the one that the verdict hands on."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -31,11 +31,14 @@ def picks(results: "Results", study: str) -> list[Pick]:
             params.setdefault((row["stage"], row["trial"]), {})[row["name"]] = row["value"]
     found = []
     for row in records(results.stages(study)):
-        pairs = (("best_trial", row["best_trial"], row["best_value"]), ("chosen", row["chosen_trial"], row["chosen_value"]))
-        present = [(which, int(n), v) for which, n, v in pairs if present(n)]
-        if len(present) == 2 and present[0][1] == present[1][1]:
-            present = [("best_trial, chosen", *present[0][1:])]
-        for which, trial, value in present:
+        asked = (
+            ("best_trial", row["best_trial"], row["best_value"]),
+            ("chosen", row["chosen_trial"], row["chosen_value"]),
+        )
+        there = [(which, int(trial), value) for which, trial, value in asked if present(trial)]
+        if len(there) == 2 and there[0][1] == there[1][1]:
+            there = [("best_trial, chosen", *there[0][1:])]
+        for which, trial, value in there:
             exact = float(value) if present(value) else None
             found.append(Pick(row["stage"], which, trial, exact, params.get((row["stage"], trial), {})))
     return found
@@ -44,7 +47,7 @@ def picks(results: "Results", study: str) -> list[Pick]:
 def picks_table(results: "Results", study: str) -> TextTable:
     """One row a pick, with what its search chose."""
     rows = tuple(
-        (p.stage, p.which, str(p.trial), number(p.value), ", ".join(f"{k}={number(v)}" for k, v in p.varied.items()) or "-")
+        (p.stage, p.which, str(p.trial), number(p.value), ", ".join(f"{k}={number(v)}" for k, v in p.varied.items()))
         for p in picks(results, study)
     )
     return TextTable("best and chosen trials", ("stage", "which", "trial", "value", "searched values"), rows,

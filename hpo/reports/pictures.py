@@ -125,7 +125,8 @@ def searched(points: Points, objective: str, *, log_objective: bool = False) -> 
         if points.chosen is not None:
             axes.plot(positions[points.chosen], points.objective[points.chosen], "o", color=CHOSEN, ms=6)
         if names:
-            axes.set_xticks(range(len(names)), names, rotation=0 if _fits(names) else 30, ha="center" if _fits(names) else "right")
+            turned = {} if _fits(names) else {"rotation": 30, "ha": "right"}
+            axes.set_xticks(range(len(names)), names, **turned)
             axes.set_xlim(-0.6, len(names) - 0.4)
         elif points.log:
             axes.set_xscale("log")
@@ -165,7 +166,7 @@ def _svg(figure: Any) -> str:
     buffer = io.StringIO()
     # No date: the same study gives the same picture, byte for byte.
     figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
-    # Laid out with the font that matplotlib brings along, shown with the reader's own, which are narrower: nothing is cut.
+    # Laid out with the font that matplotlib brings along, shown with the reader's own, which is narrower: nothing is cut.
     text = buffer.getvalue().replace("'DejaVu Sans'", FONTS)
     return text[text.index("<svg") :]
 

@@ -254,7 +254,8 @@ def _scatters(material: StageMaterial) -> list[Picture]:
             best=at.get(stage["best_trial"]) if present(stage["best_trial"]) else None,
             log=isinstance(h.range, (FloatRange, IntRange)) and h.range.log,
         )  # fmt: skip
-        drawn.append(picture(pictures.searched(points, objective, log_objective=log_objective), f"{h.name} against {objective}"))
+        svg = pictures.searched(points, objective, log_objective=log_objective)
+        drawn.append(picture(svg, f"{h.name} against {objective}"))
     return drawn[:MOST_SCATTERS]
 
 

@@ -94,14 +94,16 @@ def score_table(frame: "pd.DataFrame") -> TextTable:
     return TextTable("test set", ("model", "metric", "score [95 %]", "rows"), tuple(rows), frozenset(("rows",)))
 
 
-def run_state_table(frame: "pd.DataFrame") -> TextTable:
-    """How many runs of each stage are in each state, from `Results.runs`."""
+def run_table(frame: "pd.DataFrame", by: str) -> TextTable:
+    """How many runs of each stage (`by`: stage) or worker (worker_id) are in each state, from `Results.runs`."""
     counts: dict[tuple[str, str], int] = {}
     for r in records(frame):
-        key = (_text(r["stage"]), _text(r["state"]))
-        counts[key] = counts.get(key, 0) + 1
-    rows = tuple((stage, state, str(n)) for (stage, state), n in counts.items())
-    return TextTable("runs", ("stage", "state", "runs"), rows, frozenset(("runs",)))
+        if present(r[by]):
+            key = (_text(r[by]), _text(r["state"]))
+            counts[key] = counts.get(key, 0) + 1
+    rows = tuple((name, state, str(n)) for (name, state), n in counts.items())
+    what = by.removesuffix("_id")
+    return TextTable(f"runs by {what}", (what, "state", "runs"), rows, frozenset(("runs",)))
 
 
 def frame_table(frame: "pd.DataFrame", title: str = "") -> TextTable:

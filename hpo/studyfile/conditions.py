@@ -39,7 +39,7 @@ def _stated(
         return {}
     found: dict[str, tuple[Scalar, ...]] = {}
     for written, raw in entry.when.items():
-        on = section if written == "name" and (section in catalogue or section in entries) else written
+        on = section if written == "name" and section in catalogue else written
         values = raw if isinstance(raw, list) else [raw]
         if on not in catalogue and on not in entries:
             names = {*catalogue, *entries}

@@ -95,8 +95,12 @@ def normalizes_in_double() -> bool:
 
 
 def host(variable: Any) -> Array:
-    """A copy of a variable or tensor in NumPy: TensorFlow's own view would change with the variable."""
-    return np.array(ops.convert_to_numpy(variable))
+    """A copy of a variable or tensor in NumPy: TensorFlow's own view would change with the variable.
+
+    Not through `ops.convert_to_numpy`, which under TensorFlow 2.21 and NumPy 2 warns of a deprecated protocol.
+    """
+    tensor = ops.convert_to_tensor(variable)
+    return np.array(tensor if _jax() else tensor.numpy())
 
 
 def assign(variables: Sequence[Any], values: Sequence[Array]) -> None:
@@ -125,7 +129,7 @@ def compiled_outputs(network: keras.Model) -> Callable[[Any], Array]:
     import tensorflow as tf
 
     function = tf.function(lambda x: network(x, training=False), reduce_retracing=True)
-    return lambda x: np.array(function(x))
+    return lambda x: host(function(x))
 
 
 def compiled_gradient_norm(network: keras.Model, loss: Loss) -> Callable[[Any, Any], float]:

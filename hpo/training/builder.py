@@ -4,22 +4,19 @@ The same network comes in two forms with the same weights in the same order. `ru
 and noise are our layers, whose strengths are variables. `runtime=False` is stock Keras throughout: it is exported, and
 the tests hold the first form against it.
 
-Order inside a hidden layer: weights, batch normalization (`before`), activation, batch normalization (`after`), pooling,
-dropout. A network with batch normalization drops units only behind the last of its normalizations: dropout ahead of one
-shifts the variance that it has learned (Li et al. 2019).
+Order inside a hidden layer: weights, batch normalization (`before`), activation, batch normalization (`after`),
+pooling, dropout. A network with batch normalization drops units only behind the last of its normalizations: dropout
+ahead of one shifts the variance that it has learned (Li et al. 2019).
 """
 
-import importlib
-import random
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any, Protocol
 
 import numpy as np
 
 from hpo.errors import InputError, Problem
 from hpo.space import SearchSpace
-from hpo.training.backend import keras
+from hpo.training.backend import host, keras
+from hpo.training.custom import custom_model
 from hpo.training.initializers import kernel_initializer
 from hpo.training.layers import HashedDropout, HashedNoise, Penalty, RuntimeLayer, Strengths
 from hpo.values import Array, Configuration, TaskFacts
@@ -110,7 +107,7 @@ def build(
     InputError where the model cannot take such rows, or a custom function cannot be found or gives something else.
     """
     if ":" in space.model:
-        return _custom(space, configuration, facts, seed)
+        return custom_model(space, configuration, facts, seed)
     parts: _Parts = _Runtime(configuration, seed) if runtime else _Stock(configuration, seed)
     if space.model == "cnn" and len(facts.input_shape) != 3:
         raise InputError(
@@ -189,7 +186,7 @@ class _Network:
 
 
 def fresh_weights(model: keras.Model, configuration: Configuration, seed: int) -> list[Array]:
-    """The first weights of a bundled model for another seed, in the order of `exported_weights`, without building it."""
+    """The first weights of a bundled model for any seed, in the order of `exported_weights`, without building it."""
     layers = [layer for layer in model.layers if layer.weights and not isinstance(layer, RuntimeLayer)]
     kernels = [layer for layer in layers if hasattr(layer, "kernel")]
     weights = []
@@ -200,7 +197,7 @@ def fresh_weights(model: keras.Model, configuration: Configuration, seed: int) -
                 initializer = kernel_initializer(
                     configuration, seed=seed, layer=number, output=number == len(kernels) - 1
                 )
-                weights.append(np.array(keras.ops.convert_to_numpy(initializer(variable.shape, variable.dtype))))
+                weights.append(host(initializer(variable.shape, variable.dtype)))
             else:
                 ones = variable.name in ("gamma", "moving_variance")
                 weights.append(np.full(variable.shape, 1.0 if ones else 0.0, variable.dtype))
@@ -217,7 +214,7 @@ def exported_variables(model: keras.Model) -> list[Any]:
 
 def exported_weights(model: keras.Model) -> list[Array]:
     """Weights and normalization statistics as the stock form's `set_weights` takes them."""
-    return [np.array(keras.ops.convert_to_numpy(v)) for v in exported_variables(model)]
+    return [host(v) for v in exported_variables(model)]
 
 
 def set_exported_weights(model: keras.Model, weights: list[Array] | tuple[Array, ...]) -> None:
@@ -226,21 +223,10 @@ def set_exported_weights(model: keras.Model, weights: list[Array] | tuple[Array,
         variable.assign(value)
 
 
-def set_strengths(model: keras.Model, configuration: Configuration, seed: int) -> None:
-    """Give every strength the configuration's value, and start the layers' own randomness at `seed`."""
-    for variable in model.non_trainable_variables:
-        if variable.name in configuration:
-            variable.assign(float(configuration[variable.name]))
-        elif variable.name == "run_seed":
-            variable.assign(seed)
-        elif variable.name == "step":
-            variable.assign(0)
-
-
 def count_parameters(space: SearchSpace, configuration: Configuration, facts: TaskFacts) -> int:
     """Trainable weights, without building the network where the model is a bundled one."""
     if ":" in space.model:
-        model = _custom(space, configuration, facts, 0)
+        model = custom_model(space, configuration, facts, 0)
         return int(sum(np.prod(v.shape) for v in model.trainable_variables))
     normalized = configuration["batch_normalization"] != "none"
     per_unit = (0 if configuration["batch_normalization"] == "before" else 1) + (2 if normalized else 0)
@@ -261,51 +247,3 @@ def count_parameters(space: SearchSpace, configuration: Configuration, facts: Ta
     if head:
         count, width = count + (width + per_unit) * head, head
     return count + (width + 1) * facts.outputs
-
-
-def _custom(space: SearchSpace, configuration: Configuration, facts: TaskFacts, seed: int) -> keras.Model:
-    """The user's model, with the strengths it declares set to the configuration's values."""
-    function = _function(space.model)
-    with _seeded(seed):
-        model = function(space.structure(configuration), facts.input_shape, facts.outputs)
-    expected = (None, facts.outputs)
-    if not isinstance(model, keras.Model) or tuple(getattr(model, "output_shape", ())) != expected:
-        got = type(model).__name__ if not isinstance(model, keras.Model) else f"outputs of shape {model.output_shape}"
-        raise InputError(
-            Problem(
-                "search space", "model", f"{space.model} to return a keras.Model with outputs of shape {expected}",
-                got, "Build the model with keras.Input(input_shape) and a last layer of `outputs` units.",
-            )
-        )  # fmt: skip
-    set_strengths(model, configuration, seed)
-    return model
-
-
-def _function(path: str) -> Callable[..., Any]:
-    module, _, name = path.partition(":")
-    try:
-        function = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise InputError(
-            Problem(
-                "search space", "model", "mlp, cnn, or module:function that can be imported", f"{path} ({error})",
-                "Install the module or put it on PYTHONPATH, and check the function's name.",
-            )
-        ) from error  # fmt: skip
-    if not callable(function):
-        raise InputError(
-            Problem("search space", "model", "a function", f"{path}, which cannot be called", "Name a function.")
-        )
-    return function  # type: ignore[no-any-return]
-
-
-@contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    """Keras draws the seeds of unseeded layers from Python's generator: set for the time of a build, then put back."""
-    python, numpy = random.getstate(), np.random.get_state()
-    keras.utils.set_random_seed(seed)
-    try:
-        yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(numpy)

@@ -66,7 +66,7 @@ class FitSession:
         self._programs: dict[tuple[object, ...], Program] = {}
         self._rows: dict[tuple[int, ...], Rows] = {}
         self._evaluation: dict[int, EvaluationRows] = {}
-        self._loaded: dict[int, int] = {}
+        self._loaded: dict[tuple[int, ...], int] = {}
 
     @property
     def slots(self) -> int:
@@ -92,7 +92,7 @@ class FitSession:
         return self._occupied(slot).outcome is not None
 
     def result(self, slot: int) -> RunResult:
-        """The run so far, final once `finished`. Raises ValueError on an empty slot."""
+        """The run so far (its outcome reads `done` until it has one). Raises ValueError on an empty slot."""
         run = self._occupied(slot)
         weights = run.best_weights
         if weights is None:
@@ -155,7 +155,7 @@ class FitSession:
     def close(self) -> None:
         """Give up models and memory."""
         self._slots = [None] * len(self._slots)
-        self._networks, self._programs, self._rows, self._evaluation = {}, {}, {}, {}
+        self._networks, self._programs, self._rows, self._evaluation, self._loaded = {}, {}, {}, {}, {}
 
     def _occupied(self, slot: int) -> _Run:
         run = self._slots[slot]
@@ -207,9 +207,9 @@ class FitSession:
     def _load_fold(self, index: int) -> EvaluationRows:
         fold = self._folds[index]
         shape = fold.x_train.shape
-        if self._loaded.get(id(self._rows[shape])) != index:
+        if self._loaded.get(shape) != index:
             backend.assign([self._rows[shape].x, self._rows[shape].y], [fold.x_train, fold.y_train])
-            self._loaded[id(self._rows[shape])] = index
+            self._loaded[shape] = index
         if index not in self._evaluation:
             self._evaluation[index] = EvaluationRows(fold, index)
         return self._evaluation[index]

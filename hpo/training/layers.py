@@ -1,8 +1,8 @@
 """Layers whose strengths are variables, so that one compiled model serves runs of different strengths.
 
 Each strength is a non-trainable variable named after its hyperparameter. Randomness comes from an integer hash of
-(position in the array, run seed, step, layer): a counter, not a stream, so that it needs no generator state, maps over a
-trial axis and gives the same integers on every backend, compiled or not.
+(position in the array, run seed, step, layer): a counter, not a stream, so that it needs no generator state, maps over
+a trial axis and gives the same integers on every backend, compiled or not.
 """
 
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from hpo.training.backend import keras, ops
+from hpo.values import Configuration
 
 _GOLDEN, _SEED, _STEP = 0x9E3779B1, 0x85EBCA6B, 0xC2B2AE35
 _ROUNDS = ((16, 0x7FEB352D), (15, 0x846CA68B))
@@ -139,3 +140,14 @@ class HashedNoise(Hashed):
 def _shape(inputs: Any) -> tuple[Any, ...]:
     """The static shape; while a model is being described the batch has no size yet, and any will do."""
     return tuple(1 if n is None else n for n in inputs.shape)
+
+
+def set_strengths(model: keras.Model, configuration: Configuration, seed: int) -> None:
+    """Give every strength the configuration's value, and start the layers' own randomness at `seed`."""
+    for variable in model.non_trainable_variables:
+        if variable.name in configuration:
+            variable.assign(float(configuration[variable.name]))
+        elif variable.name == "run_seed":
+            variable.assign(seed)
+        elif variable.name == "step":
+            variable.assign(0)

@@ -1,7 +1,7 @@
 """The unpenalised losses, twice: as part of the compiled program, and in float64 for the curve.
 
-Classification: the mean over rows of log sum_k exp(z_k) - z_y, z the logits and y the true class. Regression: the mean of
-(z - y)**2 in standardised units.
+Classification: the mean over rows of log sum_k exp(z_k) - z_y, z the logits and y the true class. Regression: the
+mean of (z - y)**2 in standardised units.
 """
 
 from typing import Any

@@ -1,7 +1,7 @@
 """Keras's optimizers with their coefficients as variables, and the rate of every step read from a table.
 
-One compiled program so serves every learning rate, schedule, momentum, rho, beta, epsilon and weight decay. The variables
-belong to the optimizer, because JAX's trainer hands an optimizer no others.
+One compiled program so serves every learning rate, schedule, momentum, rho, beta, epsilon and weight decay. The
+variables belong to the optimizer: JAX's trainer hands an optimizer no others.
 """
 
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from hpo.training.backend import keras, ops
-from hpo.values import Configuration
+from hpo.values import Array, Configuration
 
 _COEFFICIENTS = {
     "momentum": ("momentum",),
@@ -18,6 +18,10 @@ _COEFFICIENTS = {
     "adam": ("beta_1", "beta_2", "epsilon"),
     "adamw": ("beta_1", "beta_2", "epsilon", "weight_decay"),
 }
+
+_LEFT = "_left"
+_COMPLEMENTED = ("rho", "beta_1", "beta_2")
+"""1 - beta has a variable of its own: subtracted in 32 bits, 1 - 0.999 is off by one part in 80,000."""
 
 
 def family(optimizer: str) -> str:
@@ -55,12 +59,44 @@ class Momentum(keras.optimizers.SGD):  # type: ignore[misc]
             self.assign_add(variable, velocity)
 
 
+class RMSprop(keras.optimizers.RMSprop):  # type: ignore[misc]
+    """w -= rate * g / sqrt(v + epsilon), v = rho * v + (1 - rho) * g**2, epsilon inside the root as in Keras."""
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        rate, gradient = ops.cast(learning_rate, variable.dtype), ops.cast(gradient, variable.dtype)
+        v = self._velocities[self._get_variable_index(variable)]
+        self.assign(v, ops.add(ops.multiply(self.rho, v), ops.multiply(self.rho_left, ops.square(gradient))))
+        self.assign_sub(variable, ops.divide(ops.multiply(rate, gradient), ops.sqrt(ops.add(v, self.epsilon))))
+
+
+class _AdamRule:
+    """Adam (Kingma and Ba 2014) with Keras's epsilon: that of the formula just before the paper's section 2.1."""
+
+    def update_step(self: Any, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        rate, gradient = ops.cast(learning_rate, variable.dtype), ops.cast(gradient, variable.dtype)
+        step = ops.cast(self.iterations + 1, variable.dtype)
+        m = self._momentums[self._get_variable_index(variable)]
+        v = self._velocities[self._get_variable_index(variable)]
+        alpha = rate * ops.sqrt(1 - ops.power(self.beta_2, step)) / (1 - ops.power(self.beta_1, step))
+        self.assign_add(m, ops.multiply(ops.subtract(gradient, m), self.beta_1_left))
+        self.assign_add(v, ops.multiply(ops.subtract(ops.square(gradient), v), self.beta_2_left))
+        self.assign_sub(variable, ops.divide(ops.multiply(m, alpha), ops.add(ops.sqrt(v), self.epsilon)))
+
+
+class Adam(_AdamRule, keras.optimizers.Adam):  # type: ignore[misc]
+    """Adam, its coefficients variables."""
+
+
+class AdamW(_AdamRule, keras.optimizers.AdamW):  # type: ignore[misc]
+    """Adam after w -= rate * weight_decay * w, of all weights as in Keras (Loshchilov and Hutter 2019)."""
+
+
 _CLASSES: dict[str, Any] = {
     "momentum": lambda rate: Momentum(rate, momentum=0.5),
     "nesterov": lambda rate: Momentum(rate, momentum=0.5, nesterov=True),
-    "rmsprop": keras.optimizers.RMSprop,
-    "adam": keras.optimizers.Adam,
-    "adamw": keras.optimizers.AdamW,
+    "rmsprop": RMSprop,
+    "adam": Adam,
+    "adamw": AdamW,
 }
 
 
@@ -70,29 +106,35 @@ class TunableOptimizer:
     def __init__(self, name: str, steps: int, variables: list[Any]) -> None:
         table = _Table()
         self.keras = _CLASSES[name](table)
-        self.coefficients: dict[str, Any] = {}
-        with_weight_decay = self.keras.weight_decay
         self.keras.build(variables)
+        self._coefficients: dict[str, Any] = {}
         for coefficient in _COEFFICIENTS[name]:
-            self.coefficients[coefficient] = self.keras.add_variable((), dtype="float32", name=coefficient)
-            setattr(self.keras, coefficient, self.coefficients[coefficient])
-        if "weight_decay" not in self.coefficients:
-            self.keras.weight_decay = with_weight_decay
-        self.table = self.keras.add_variable((steps,), dtype="float32", name="rates")
-        table.values = self.table
-        settings = {id(v) for v in (self.table, *self.coefficients.values())}
+            self._add(coefficient)
+            if coefficient in _COMPLEMENTED:
+                self._add(coefficient + _LEFT)
+        self._table = self.keras.add_variable((steps,), dtype="float32", name="rates")
+        table.values = self._table
+        settings = {id(v) for v in (self._table, *self._coefficients.values())}
         self.state = [v for v in self.keras.variables if id(v) not in settings]
         """The step count and the moments: what a run owns."""
 
+    def _add(self, name: str) -> None:
+        self._coefficients[name] = self.keras.add_variable((), dtype="float32", name=name)
+        setattr(self.keras, name, self._coefficients[name])
+
     def configure(self, configuration: Configuration) -> None:
         """Take the configuration's coefficients."""
-        for name, variable in self.coefficients.items():
-            plain = name == "momentum" and configuration["optimizer"] == "sgd"
-            variable.assign(0.0 if plain else float(configuration[name]))
+        for name, variable in self._coefficients.items():
+            if name == "momentum" and configuration["optimizer"] == "sgd":
+                variable.assign(0.0)
+            elif name.endswith(_LEFT):
+                variable.assign(1.0 - float(configuration[name.removesuffix(_LEFT)]))
+            else:
+                variable.assign(float(configuration[name]))
 
-    def set_rates(self, rates: Any) -> None:
+    def set_rates(self, rates: Array) -> None:
         """The rates of the coming epoch's steps, (steps,)."""
-        self.table.assign(np.asarray(rates, np.float32))
+        self._table.assign(np.asarray(rates, np.float32))
 
 
 def stock(configuration: Configuration, learning_rate: float | Any) -> keras.optimizers.Optimizer:
@@ -106,5 +148,5 @@ def stock(configuration: Configuration, learning_rate: float | Any) -> keras.opt
         case "rmsprop":
             return keras.optimizers.RMSprop(learning_rate, rho=number["rho"], epsilon=number["epsilon"])
         case name:
-            kwargs = {k: number[k] for k in _COEFFICIENTS[str(name)]}
-            return _CLASSES[str(name)](learning_rate, **kwargs)
+            kind = keras.optimizers.AdamW if name == "adamw" else keras.optimizers.Adam
+            return kind(learning_rate, **{k: number[k] for k in _COEFFICIENTS[str(name)]})

@@ -11,7 +11,8 @@ import numpy as np
 from hpo.space import SearchSpace
 from hpo.training import backend
 from hpo.training.backend import keras, ops
-from hpo.training.builder import build, exported_variables, fresh_weights, presence, set_strengths
+from hpo.training.builder import build, exported_variables, fresh_weights, presence
+from hpo.training.layers import set_strengths
 from hpo.training.losses import mean_loss, predictions, program_loss
 from hpo.training.optimizers import TunableOptimizer, family
 from hpo.values import Array, Configuration, Fold, Task, TaskFacts
@@ -77,7 +78,7 @@ class Trainee(keras.Model):  # type: ignore[misc]
     ) -> Any:
         """The task's mean loss and the penalties."""
         loss = program_loss(self.task, ops.take(self.data.y, self._rows(x), axis=0), y_pred)
-        return sum((ops.cast(p, loss.dtype) for p in self.losses), start=loss)
+        return sum((ops.sum(ops.cast(p, loss.dtype)) for p in self.losses), start=loss)
 
     def _rows(self, step: Any) -> Any:
         return ops.reshape(ops.take(self.order, step, axis=0), (-1,))

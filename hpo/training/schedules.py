@@ -1,16 +1,16 @@
 """Learning-rate schedules as tables: the rate of every step of an epoch.
 
-Symbols: r the configuration's learning rate, s the step counted from 0 over the whole run, n steps an epoch, E epochs of
-the run. A warm-up of w epochs comes first, r * s / (w n); what follows counts its steps t = s - w n from the warm-up's
-end. The forms are Keras's:
+Symbols: r the configuration's learning rate, s the step counted from 0 over the whole run, n steps an epoch, E epochs
+of the run. A warm-up of w epochs comes first, r * s / (w n); what follows counts its steps t = s - w n from the
+warm-up's end. The forms are Keras's:
 
 - constant: r
 - exponential: r * decay_rate ** (t / (decay_epochs n)); step: the same with the exponent rounded down
-- cosine (Loshchilov and Hutter 2017): r * ((1 - alpha) * (1 + cos(pi t / T)) / 2 + alpha), T = (E - w) n, alpha from then on
+- cosine (Loshchilov and Hutter 2017): r * ((1 - alpha) * (1 + cos(pi t / T)) / 2 + alpha), T = (E - w) n
 - warm_restarts: the same over cycles of first_cycle n, then each cycle_growth times as long as the one before
 
-Keras rounds a count of steps to a whole number in some of these; ours stay real, so a schedule given in epochs is the same
-whatever the batch size.
+Keras rounds a count of steps to a whole number in some of these; ours stay real, so a schedule given in epochs is the
+same whatever the batch size.
 """
 
 import numpy as np

@@ -108,5 +108,11 @@ def test_what_is_not_finite_scores_nan_and_is_never_better(name):
     assert not METRICS[name].better(0.0, score)
 
 
+def test_a_class_that_is_only_guessed_counts_in_f1():
+    y, p = np.array([0, 0, 1, 1]), np.eye(3)[[0, 2, 1, 2]]
+    assert METRICS["f1_macro"](y, p) == pytest.approx(REFERENCE["f1_macro"](y, p))
+    assert METRICS["f1_macro"](y, p) == pytest.approx((2 / 3 + 2 / 3 + 0) / 3)
+
+
 def test_auc_of_one_class_is_nan():
     assert np.isnan(METRICS["auc"](np.zeros(5), np.full((5, 2), 0.5)))

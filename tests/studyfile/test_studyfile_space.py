@@ -1,5 +1,7 @@
 """Search spaces that are good: entries, conditions, code, custom models, and the way back to a file's form."""
 
+import sys
+
 import pytest
 
 from hpo.space import Choice, Fixed, FloatRange, IntRange, Kind, SearchSpace, known
@@ -95,6 +97,7 @@ CUSTOM = {
         "gain": {"float": [0.5, 2.0], "kind": "number", "when": {"heads": [2, 4]}},
         "mode": {"value": "wide", "kind": "start"},
         "name": {"choice": ["a", "b"]},
+        "depth": {"value": 2, "when": {"name": "a"}},
     },
 }
 
@@ -105,6 +108,7 @@ def test_a_custom_model_has_its_own_hyperparameters():
     assert (made["heads"].kind, made["gain"].kind, made["mode"].kind) == (Kind.STRUCTURE, Kind.NUMBER, Kind.START)
     assert (made["mode"].range, made["name"].range) == (Fixed("wide"), Choice(("a", "b")))
     assert made["gain"].when == (("heads", (2, 4)),)
+    assert made["depth"].when == (("name", ("a",)),), "only a section that is a hyperparameter has a name of its own"
     assert "units" not in made
     assert "dropout" in made.unstated
 
@@ -124,7 +128,9 @@ def test_code_may_give_the_space(tmp_path, monkeypatch, form):
         f"from hpo.studyfile import load_space\n\n\ndef make():\n    return {result}\n"
     )
     monkeypatch.chdir("/")
+    before = list(sys.path)
     assert load_space(f"{module}:make", base=str(tmp_path)) == made
+    assert sys.path == before
     assert isinstance(made, SearchSpace)
 
 

@@ -1,0 +1,62 @@
+"""Each name is given to the curve it is meant for, at several strengths."""
+
+import numpy as np
+import pytest
+
+from hpo.recipe.diagnosis import Scale, diagnose, has_gap, still_improving
+from hpo.values import Curve
+
+SCALE = Scale(noise=0.05, prior=2.3, reference=0.3)
+
+
+def curve(validation: np.ndarray, training: np.ndarray | None = None) -> Curve:
+    n = len(validation)
+    flat = np.full(n, 1e-3)
+    return Curve(validation if training is None else training, validation, flat, flat, flat, flat)
+
+
+def falling(to: float, epochs: int = 15, pace: float = 0.5) -> np.ndarray:
+    """A loss that has settled at `to`."""
+    return to + 2.0 * np.exp(-pace * np.arange(epochs))
+
+
+@pytest.mark.parametrize(
+    ("training", "validation", "expected"),
+    [(0.01, 0.5, "overfit"), (0.2, 0.35, "overfit"), (1.2, 1.22, "underfit"), (0.6, 0.55, "underfit"),
+     (0.1, 0.12, "healthy"), (0.25, 0.3, "healthy")],
+)  # fmt: skip
+def test_settled_curves(training: float, validation: float, expected: str) -> None:
+    found = diagnose(
+        curve(falling(validation)), diverged=False, training_loss=training, validation_loss=validation, scale=SCALE
+    )
+    assert found.name == expected
+    assert found.evidence["gap"] == pytest.approx(validation - training)
+    assert f"{training:.3g}" in found.sentence
+
+
+@pytest.mark.parametrize("pace", [0.03, 0.06, 0.1])
+def test_a_loss_cut_off_on_its_way_down_is_still_improving(pace: float) -> None:
+    losses = 2.3 * np.exp(-pace * np.arange(15))
+    found = diagnose(curve(losses), diverged=False, training_loss=losses[-1], validation_loss=losses[-1], scale=SCALE)
+    assert found.name == "still improving"
+
+
+def test_a_settled_loss_is_not_still_improving() -> None:
+    assert not still_improving(curve(falling(0.3)))
+    assert not still_improving(curve(np.r_[falling(0.3, 10), np.linspace(0.3, 0.5, 5)]))
+    assert not still_improving(curve(np.array([1.0, 0.5])))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_loss_that_is_no_number_has_diverged(value: float) -> None:
+    found = diagnose(
+        curve(np.array([1.0, value])), diverged=False, training_loss=value, validation_loss=value, scale=SCALE
+    )
+    assert found.name == "diverged"
+    assert "epoch 2" in found.sentence
+
+
+def test_a_gap_counts_only_beyond_the_noise() -> None:
+    assert not has_gap(0.1, 0.1 + 0.09, SCALE)
+    assert has_gap(0.1, 0.1 + 0.11, SCALE)
+    assert not has_gap(0.5, 0.3, SCALE)

@@ -1,0 +1,140 @@
+"""The HTML report: whole, self-contained, escaped, and complete."""
+
+import base64
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from finished_study import CHOSEN, TRIALS, write_finished_study
+
+from hpo.errors import InputError
+from hpo.records.database import connect
+from hpo.records.studies import Studies
+from hpo.reports.page import write_report
+
+VOID = {"meta", "img", "br", "hr", "link", "input"}
+
+
+class Outline(HTMLParser):
+    """Checks that tags are closed in order, and gathers what the page holds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.images: list[dict[str, str | None]] = []
+        self.text: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag == "img":
+            self.images.append(values)
+        if "id" in values:
+            self.ids.append(str(values["id"]))
+        self.links += [str(values[k]) for k in ("href", "src") if k in values]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> str:
+    url = f"sqlite:///{tmp_path_factory.mktemp('page')}/hpo.db"
+    write_finished_study(url, looks=2)
+    return url
+
+
+@pytest.fixture(scope="module")
+def page(url: str, tmp_path_factory: pytest.TempPathFactory) -> Outline:
+    path = write_report(url, "digits", tmp_path_factory.mktemp("report") / "r.html")
+    outline = Outline()
+    outline.feed(path.read_text(encoding="utf-8"))
+    assert not outline.open
+    return outline
+
+
+def words(page: Outline) -> str:
+    return re.sub(r"\s+", " ", " ".join(page.text))
+
+
+def test_the_page_needs_no_other_file(page: Outline) -> None:
+    assert all(link.startswith(("#", "data:")) for link in page.links)
+    assert {link[1:] for link in page.links if link.startswith("#")} <= set(page.ids)
+
+
+def test_every_stage_has_its_section_question_and_verdict(page: Outline) -> None:
+    assert page.ids == ["stages", "comparison", "data", "baseline", "overfit", "regularize", "tune", "squeeze"]
+    text = words(page)
+    for expected in (
+        "Can this data be learned from?",
+        "What closes the gap?",
+        "To beat: small network at 0.9611.",
+        f"all {TRIALS} trials were used.",
+        f"trial {CHOSEN} (",
+        "The loss became infinite or NaN in epoch 7",
+        "3 columns never change.",
+    ):
+        assert expected in text
+
+
+def test_text_of_verdicts_is_escaped(page: Outline) -> None:
+    assert words(page).count("<b>&</b>") == 3
+
+
+def test_the_comparison_has_intervals_and_says_which_look_it_was(page: Outline) -> None:
+    text = words(page)
+    for score in ("0.981 [0.964, 0.994]", "0.967 [0.947, 0.983]", "0.100 [0.070, 0.130]"):
+        assert score in text
+    assert "look number 2" in text
+    assert "The prior, at 0.1, lies outside the picture." in text
+    assert "best baseline: small network" in text
+
+
+def test_ranges_and_choices_are_shown(page: Outline) -> None:
+    text = words(page)
+    assert "1e-04 to 1, log" in text
+    assert "momentum, rmsprop, adam" in text
+
+
+def test_pictures_are_svg_with_a_description(page: Outline) -> None:
+    alts = [str(image["alt"]) for image in page.images]
+    assert all(alts)
+    assert "Test scores of the models with their intervals" in alts
+    assert f"Training and validation loss of trial {CHOSEN}" in alts
+    assert "learning_rate against training loss" in alts
+    assert "dropout against validation accuracy" in alts
+    for image in page.images:
+        kind, _, data = str(image["src"]).partition(",")
+        assert kind == "data:image/svg+xml;base64"
+        assert base64.b64decode(data).startswith(b"<svg")
+
+
+def test_the_same_study_gives_the_same_page(url: str, tmp_path: Path) -> None:
+    first, second = (write_report(url, "digits", tmp_path / f"{i}.html").read_bytes() for i in range(2))
+    assert first == second
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["0.html", "1.html"]
+
+
+def test_a_study_that_has_just_begun_has_a_page(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/hpo.db"
+    with connect(url) as db:
+        study = Studies(db).open("begun", {"name": "begun"}, "f", 0)
+        Studies(db).begin_stage(study.id, "data", 1, 0, "f", "none", None, 0, None, None)
+    text = write_report(url, "begun", tmp_path / "r.html").read_text()
+    assert "No verdict yet." in text
+    assert "The test set has not been opened yet" in text
+
+
+def test_bad_input_leaves_no_file(url: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="digits"):
+        write_report(url, "digitz", tmp_path / "r.html")
+    with pytest.raises(InputError, match="can be written"):
+        write_report(url, "digits", tmp_path / "none" / "r.html")
+    assert not list(tmp_path.iterdir())
