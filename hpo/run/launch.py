@@ -11,7 +11,7 @@ from hpo.errors import Fault, InputError, Problem, Stopped
 from hpo.metrics import METRICS
 from hpo.recipe.flow import Done, Next, next_stage
 from hpo.recipe.stages import SEARCHING
-from hpo.records.artifacts import ArtifactStore
+from hpo.records.artifacts import ArtifactStore, default_store
 from hpo.records.database import Database, connect
 from hpo.records.queue import Queue
 from hpo.records.rows import StageRow, StudyRow
@@ -19,11 +19,9 @@ from hpo.records.studies import Studies
 from hpo.records.workers import Workers
 from hpo.run.context import Context
 from hpo.run.events import Listener, Note, StageFinished, StudyFinished
-from hpo.run.places import artifact_url
 from hpo.run.processes import Pool
 from hpo.run.worker import Worker
-from hpo.studyfile.plain import from_plain, to_plain
-from hpo.studyfile.spec import StudySpec
+from hpo.studyfile.spec import StudySpec, from_plain, identity, to_plain
 from hpo.values import Verdict, fingerprint
 
 LEAD_SECONDS = 60.0
@@ -44,14 +42,16 @@ def launch(
     for warning in spec.warnings:
         listener(Note(warning))
     with connect(storage) as database:
-        store = ArtifactStore(artifacts or artifact_url(database))
+        store_url = artifacts or default_store(database)
+        store = ArtifactStore(store_url)
+        store.prepare()
         if fresh:
             _forget(Studies(database), spec.name, store)
         plain = to_plain(spec)
-        study = Studies(database).open(spec.name, plain, fingerprint(plain), spec.seed)
+        study = Studies(database).open(spec.name, plain, fingerprint(identity(spec)), spec.seed)
         with _led(database, study, spec) as leader:
             ctx = _context(spec, dataset, database, store, study, leader, listener, export, workers)
-            with _workers(ctx, data_dir, str(store.url)):
+            with _workers(ctx, data_dir, store_url):
                 return _follow(ctx)
 
 
@@ -74,7 +74,7 @@ def work(
         worker_id = workers.register(row.id)
         worker = Worker(
             spec=spec, dataset=dataset, studies=studies, queue=Queue(database),
-            store=ArtifactStore(artifacts or artifact_url(database)), study_id=row.id, worker_id=worker_id, grasp=2,
+            store=ArtifactStore(artifacts or default_store(database)), study_id=row.id, worker_id=worker_id, grasp=2,
             progress=lambda run: listener(Note(f"trial {run.trial_number}: run {run.id} done")),
         )  # fmt: skip
         try:
@@ -92,8 +92,7 @@ def work(
 
 def _forget(studies: Studies, name: str, store: ArtifactStore) -> None:
     if any(row.name == name for row in studies.all()):
-        for uri in studies.remove(name):
-            store.delete(uri)
+        store.delete(studies.remove(name))
 
 
 @contextmanager

@@ -32,7 +32,7 @@ def open_test(
         SMALL_NETWORK: [r.artifact.sha256 for r in small.runs if r.artifact],
         **{kind: [p.fingerprint for p in predictors(ctx, kind)] for kind in KINDS},
     }
-    openings = Openings(ctx.database)
+    openings = Openings(ctx.database, leader=ctx.worker_id)
     opening = openings.open(ctx.study.id, ctx.dataset.test_fingerprint, fingerprint(frozen))
     test = ctx.dataset.open_test()
     predicted: dict[str, Array] = {
@@ -47,7 +47,7 @@ def open_test(
         for name, p in predicted.items()
     ]
     rows = [Score(s.model, ctx.metric.name, s.value, s.low, s.high, len(test.y)) for s in scores]
-    openings.score(opening.id, rows)
+    openings.record(opening.id, rows)
     lead = {
         s.model: (
             ctx.metric.sign * (scores[-1].value - s.value),

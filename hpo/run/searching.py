@@ -143,7 +143,7 @@ class StageSearch:
             proposal = search.propose(number, old.configuration)
             told = search.tell(number, old.value, diverged=old.value is None)
             end = ClosedTrial(
-                number, told.state, told.value, old.training_loss, old.validation_loss, old.training_metric,  # type: ignore[arg-type]
+                number, told.state, told.value, old.training_loss, old.validation_loss, old.training_metric,
                 old.validation_metric, old.parameters, None, 0.0, told.attrs, told.study_attrs,
             )  # fmt: skip
             new.append(self._trial(proposal, "carried", end))
@@ -181,7 +181,7 @@ class StageSearch:
         startup = STARTUP if planned is None else min(STARTUP, max(4, planned // 3))
         return Search(
             self._task.space,
-            direction=self._direction,  # type: ignore[arg-type]
+            direction=self._direction,
             sampler=ctx.spec.search.sampler,
             seed=(ctx.spec.seed, self._stage.name, self._stage.attempt),
             startup=startup,

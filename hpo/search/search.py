@@ -22,7 +22,7 @@ from hpo.metrics import Direction
 from hpo.search.distributions import draw, inside, params_of, values_of
 from hpo.search.optuna_study import quiet
 from hpo.search.samplers import check_sampler, learns_from_values, make_sampler
-from hpo.search.values import Param, PastTrial, Proposal, Told, TrialState
+from hpo.search.values import ClosedState, Param, PastTrial, Proposal, Told, TrialState
 from hpo.space import SearchSpace
 from hpo.values import Configuration
 
@@ -114,7 +114,7 @@ class Search:
         """
         if not 0 <= number < self._next:
             raise ValueError(f"trial {number} is not known")
-        state: TrialState = "complete"
+        state: ClosedState = "complete"
         if diverged or (value is not None and not math.isfinite(value)):
             value = self._worst if learns_from_values(self._sampler) else None
             state = "pruned" if value is None else "complete"

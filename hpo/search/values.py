@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 from hpo.values import Configuration
 
 TrialState = Literal["running", "complete", "pruned", "failed"]
+ClosedState = Literal["complete", "pruned", "failed"]
 
 
 class Param(NamedTuple):
@@ -51,7 +52,7 @@ class PastTrial:
 class Told:
     """How a trial's end is written down in Optuna's tables."""
 
-    state: TrialState
+    state: ClosedState
     """`complete`, `pruned` (diverged) or `failed`."""
     value: float | None
     """The objective, or for a diverged trial that counts as complete, the worst value seen; None otherwise."""

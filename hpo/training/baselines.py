@@ -22,7 +22,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from hpo.values import Array, FloatArray, TaskFacts
 
@@ -93,7 +93,9 @@ def _flat(x: Array) -> Array:
 
 def _threads(x: Array) -> AbstractContextManager[Any]:
     """One thread for small work: OpenMP's threads wait busily for each other, 20 times longer on cores in use."""
-    return threadpool_limits(limits=1 if x.size <= _NUMBERS_FOR_ONE_THREAD else None, user_api="openmp")
+    limit = 1 if x.size <= _NUMBERS_FOR_ONE_THREAD else None
+    held: AbstractContextManager[Any] = threadpool_limits(limits=limit, user_api="openmp")
+    return held
 
 
 def _prior(facts: TaskFacts, y: Array) -> Callable[[Array], Array]:

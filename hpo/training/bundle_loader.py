@@ -90,7 +90,7 @@ def load(folder: str | Path | None = None) -> Model:
 def _encode_table(preprocessing: dict[str, Any], rows: Any) -> Any:
     """One value for a number column; for a text column one for each category, then one for missing if it has that."""
     if hasattr(rows, "to_dict") and hasattr(rows, "columns"):
-        rows = rows.to_dict("records")
+        rows = rows.astype(object).where(rows.notna(), None).to_dict("records")
     if isinstance(rows, (dict, str)):
         raise ValueError("The rows must be a list of rows. Put a single row into a list.")
     rows = [_as_dict(preprocessing, row, number) for number, row in enumerate(rows, 1)]
@@ -195,7 +195,8 @@ def read_rows(path: str | Path, preprocessing: dict[str, Any]) -> Any:
     table = preprocessing["kind"] == "table"
     columns = len(preprocessing["all_columns"]) if table else preprocessing.get("features", 1)
     first = next((line for line in text.splitlines() if line.strip()), "")
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(first, columns), skipinitialspace=True)
+    delimiter = _delimiter(first, columns, preprocessing.get("separator"))
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
     values = [row for row in reader if row]
     if not values:
         raise ValueError(f"{path} has no rows.")
@@ -228,9 +229,10 @@ def _target_place(preprocessing: dict[str, Any]) -> int:
     return int(place) if place.isdecimal() else len(preprocessing["all_columns"])
 
 
-def _delimiter(line: str, columns: int) -> str:
+def _delimiter(line: str, columns: int, known: str | None) -> str:
     """The one that gives the expected number of columns, with or without the target; else that which gives most."""
-    counts = {d: len(next(csv.reader([line], delimiter=d))) for d in _DELIMITERS}
+    tried = [known, *_DELIMITERS] if known else _DELIMITERS
+    counts = {d: len(next(csv.reader([line], delimiter=d))) for d in tried}
     return next((d for d, n in counts.items() if n in (columns, columns + 1)), max(counts, key=lambda d: counts[d]))
 
 

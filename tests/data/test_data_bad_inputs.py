@@ -13,7 +13,8 @@ from hpo.values import Task
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path, monkeypatch):
+    monkeypatch.delenv("HPO_DATA_DIR", raising=False)
     write_csv(tmp_path / "good.csv", table())
     return tmp_path
 

@@ -135,6 +135,9 @@ def test_a_study_that_has_just_begun_has_a_page(tmp_path: Path) -> None:
 def test_bad_input_leaves_no_file(url: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="digits"):
         write_report(url, "digitz", tmp_path / "r.html")
-    with pytest.raises(InputError, match="can be written"):
+    with pytest.raises(InputError, match="no folder"):
         write_report(url, "digits", tmp_path / "none" / "r.html")
-    assert not list(tmp_path.iterdir())
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(InputError, match="can be written"):
+        write_report(url, "digits", tmp_path / "folder")
+    assert [p.name for p in tmp_path.rglob("*")] == ["folder"]

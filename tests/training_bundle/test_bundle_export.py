@@ -6,6 +6,7 @@ import shutil
 import sys
 import types
 import zipfile
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -41,7 +42,7 @@ def rows(shape, count=50, seed=5):
 
 
 def by_hand(members, facts_, folds, x):
-    """Predictions in float64 from the definition, for a network whose layers are read off its weights (mlp without extras)."""
+    """Predictions in float64 from the definition, for an mlp without extras: its layers are read off its weights."""
     total = 0.0
     for m in members:
         f = folds[m.fold_index]
@@ -228,13 +229,22 @@ def test_an_earlier_bundle_is_replaced_and_nothing_else(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["bundle", "file"]
 
 
-def test_a_failed_export_leaves_the_earlier_bundle(tmp_path, monkeypatch):
+@pytest.mark.parametrize("place", ["writing", "putting in place"])
+def test_a_failed_export_leaves_the_earlier_bundle(tmp_path, monkeypatch, place):
     info, _ = table_bundle(tmp_path / "bundle", {"attempt": 1})
+    rename = Path.rename
 
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("hpo.training.bundle_text.readme", full)
+    def full_for_new(source, target):
+        new = source.parent.name.startswith(".bundle-") and source.name == "bundle"
+        return full() if new else rename(source, target)
+
+    if place == "writing":
+        monkeypatch.setattr("hpo.training.bundle_text.readme", full)
+    else:
+        monkeypatch.setattr(Path, "rename", full_for_new)
     with pytest.raises(InputError, match="No space left"):
         table_bundle(info.path, {"attempt": 2})
     assert json.loads((info.path / "about.json").read_text())["attempt"] == 1

@@ -43,6 +43,7 @@ def test_rows_as_lists_and_frames():
     expected = encode(dicts)
     np.testing.assert_array_equal(encode([list(d.values()) for d in dicts]), expected)
     np.testing.assert_array_equal(encode(pandas.DataFrame(dicts)), expected)
+    np.testing.assert_array_equal(encode(pandas.DataFrame(dicts).convert_dtypes()), expected)
     assert encode([]).shape == (0, 6)
 
 
