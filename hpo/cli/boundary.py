@@ -16,7 +16,7 @@ class Boundary(click.Group):
     With `--debug` (or HPO_DEBUG=1) whatever was raised comes through as it is.
     """
 
-    def main(  # type: ignore[override]  # click's overloads tell apart what we always end: by SystemExit
+    def main(
         self, args: Sequence[str] | None = None, prog_name: str | None = None, complete_var: str | None = None,
         standalone_mode: bool = True, **extra: Any,
     ) -> NoReturn:  # fmt: skip

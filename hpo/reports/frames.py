@@ -20,8 +20,8 @@ MODEL_ORDER = ("prior", "linear", "boosted_trees", "small_network", "final")
 class Results:
     """What a database holds, read anew at each call. Columns: docs/results.md and `hpo.reports.columns`.
 
-    Every method that takes a study raises InputError, with the nearest name, where there is none of that name. Close it,
-    or use it in a `with` block, to give the connection up early.
+    Every method that takes a study raises InputError, with the nearest name, where there is none of that name. Close
+    it, or use it in a `with` block, to give the connection up early.
     """
 
     def __init__(self, db: Database) -> None:

@@ -145,7 +145,8 @@ def _headlines(study: Row, stages: list[Row], scores: list[Row], trials: int) ->
 
 def _score_headline(name: str, score: Row) -> Headline:
     value, _, bounds = interval(score["value"], score["low"], score["high"]).partition(" ")
-    return Headline(name, value, f"test {score['metric']} {bounds}")
+    # An interval is one word: it is not to be broken over two lines.
+    return Headline(name, value, f"test {score['metric']} {bounds.replace(' ', chr(0xA0))}")
 
 
 def _named(score: Row) -> str:

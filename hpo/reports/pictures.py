@@ -101,7 +101,7 @@ def loss_curves(curves: Curves) -> str:
 
 def comparison(bars: Sequence[Bar], metric: str) -> str:
     """The models' test scores as points with their intervals, in the order given, top to bottom."""
-    with _figure(4.4, 0.6 + 0.36 * max(len(bars), 1)) as (figure, axes):
+    with _figure(3.8, 0.6 + 0.36 * max(len(bars), 1)) as (figure, axes):
         for row, bar in enumerate(bars):
             colour = CHOSEN if bar.ours else VALIDATION
             axes.plot([bar.low, bar.high], [row, row], color=colour, lw=2.2, solid_capstyle="round")
@@ -166,7 +166,7 @@ def _svg(figure: Any) -> str:
     buffer = io.StringIO()
     # No date: the same study gives the same picture, byte for byte.
     figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
-    # Laid out with the font that matplotlib brings along, shown with the reader's own, which is narrower: nothing is cut.
+    # Laid out in the font that matplotlib brings along, shown in the reader's own, which is narrower: nothing is cut.
     text = buffer.getvalue().replace("'DejaVu Sans'", FONTS)
     return text[text.index("<svg") :]
 

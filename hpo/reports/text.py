@@ -1,6 +1,5 @@
 """The results as small tables of text, free of any terminal library."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -119,7 +118,7 @@ def cell(value: Any) -> str:
     return moment(value) if hasattr(value, "isoformat") and present(value) else number(value)
 
 
-def records(frame: "pd.DataFrame") -> Sequence[dict[str, Any]]:
+def records(frame: "pd.DataFrame") -> list[dict[str, Any]]:
     """The rows as dictionaries with text keys."""
     return [{str(k): v for k, v in row.items()} for row in frame.to_dict("records")]
 

@@ -8,7 +8,7 @@ from hpo.values import TaskFacts
 
 _README = """# {title}
 
-A Keras network with its preprocessing. It needs NumPy and Keras (with TensorFlow, JAX or PyTorch), nothing else: copy
+A Keras network with its preprocessing. It needs NumPy and Keras (with TensorFlow or JAX), nothing else: copy
 this folder wherever you like.
 
 ```

@@ -14,7 +14,7 @@ EVENTS: tuple[tuple[Event, str], ...] = (
     (StageStarted("tune", 1, "Where?", -1), "tune: Where?"),
     (TrialFinished("tune", 2, 4, 0.98123, 0.985, 5, 12, 71.0, "healthy"),
      "tune.2: 5/12 trial 4, value 0.9812, best 0.985, healthy, 1 min 11 s left"),
-    (TrialFinished("overfit", 1, 0, None, None, 1, 0, None, "diverged"), 
+    (TrialFinished("overfit", 1, 0, None, None, 1, 0, None, "diverged"),
      "overfit: 1 trial 0, value -, best -, diverged"),
     (RunsFinished("tune", 1, "proof", 3, 8), "tune: 3/8 proof runs"),
     (StageFinished("data", 1, Verdict("go on", "All is well [0.9, 1]."), 0.31),

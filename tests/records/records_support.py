@@ -1,5 +1,7 @@
 """What tests of the records put into them."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +19,17 @@ UNITS = optuna.distributions.IntDistribution(4, 64)
 ACTIVATION = optuna.distributions.CategoricalDistribution(["relu", "tanh"])
 
 
+@contextmanager
+def optuna_storage(url: str) -> Iterator[optuna.storages.RDBStorage]:
+    """Stock Optuna's own storage, its connections closed at the end."""
+    storage = optuna.storages.RDBStorage(url)
+    try:
+        yield storage
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()
+
+
 @dataclass
 class Bench:
     """A study in a database, with what a test does to it again and again."""
@@ -30,7 +43,8 @@ class Bench:
     def stage(self, name: str = "tune", attempt: int = 1, *, optuna_study: bool = False) -> StageRow:
         label = f"{self.study.name}/{name}" if optuna_study else None
         if label is not None:
-            optuna.create_study(study_name=label, storage=self.db.url, direction="maximize", load_if_exists=True)
+            with optuna_storage(self.db.url) as storage:
+                optuna.create_study(study_name=label, storage=storage, direction="maximize", load_if_exists=True)
         return self.studies.begin_stage(
             self.study.id, name, attempt, 4, "f1", "validation metric", "maximize", 9, '{"a": 1}', label
         )

@@ -1,0 +1,225 @@
+"""Connecting: what users get wrong, what is created, and what is left behind."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from hpo.errors import Fault, InputError
+from hpo.records import migrate, schema
+from hpo.records.database import Database, connect, now
+from hpo.records.studies import Studies
+from hpo.records.urls import label, normalise
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("oracle://x/y", "got oracle://"),
+        ("sqllite:///x.db", "Did you mean sqlite://"),
+        ("hpo.db", "Write sqlite:///hpo.db"),
+        ("sqlite://", "in memory"),
+        ("sqlite:///:memory:", "in memory"),
+        ("sqlite:///file:x?uri=true", "in a file"),
+        ("postgresql://user@host", "the name of a database"),
+        ("sqlite:////nowhere/at/all/hpo.db", "Make the folder first"),
+        ("sqlite:////proc/hpo.db", "a folder that can be written"),
+        ("sqlite:////tmp", "got a folder"),
+        ("postgresql://u:secret@127.0.0.1:1/x?password=secret", "lets us in"),
+        ("mariadb://u:secret@127.0.0.1:1/x", "lets us in"),
+    ],
+)
+def test_a_wrong_url_says_what_to_do(url: str, says: str) -> None:
+    with pytest.raises(InputError) as caught:
+        connect(url)
+    assert says in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_urls_get_our_drivers_and_labels_hide_secrets() -> None:
+    assert normalise("postgres://u:p@h/d").drivername == "postgresql+psycopg"
+    assert normalise("mariadb://u:p@h/d").drivername == "mysql+pymysql"
+    assert label(normalise("mysql://u:pass@h:1/d?ssl_key=k")) == "mysql://u:***@h:1/d"
+
+
+def test_a_missing_driver_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(InputError, match=r'pip install "hpo\[postgres\]"'):
+        connect("postgresql://u@127.0.0.1/x")
+
+
+def test_a_file_of_another_kind_is_left_as_it_is(tmp_path: Path) -> None:
+    for content in (b"id,price\n1,2\n", b"SQLite format 3\0 and then rubbish" * 99):
+        (tmp_path / "x.db").write_bytes(content)
+        with pytest.raises(InputError, match=r"x\.db"):
+            connect(f"sqlite:///{tmp_path}/x.db")
+        assert (tmp_path / "x.db").read_bytes() == content
+        assert os.listdir(tmp_path) == ["x.db"]
+
+
+def test_an_empty_file_becomes_a_database_and_readers_make_none(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/x.db"
+    with pytest.raises(InputError, match="no such file"):
+        connect(url, create=False)
+    assert os.listdir(tmp_path) == []
+    (tmp_path / "x.db").touch()
+    with pytest.raises(InputError, match="without them"):
+        connect(url, create=False)
+    connect(url).close()
+    connect(url, create=False).close()
+
+
+def test_a_failed_creation_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "migrations").mkdir()
+    monkeypatch.setattr(migrate, "bundled", lambda folder: tmp_path / "migrations")
+    with pytest.raises((InputError, Fault)):
+        connect(f"sqlite:///{tmp_path}/hpo.db")
+    assert os.listdir(tmp_path) == ["migrations"]
+
+
+def test_other_versions_are_refused_with_the_remedy(any_url: str) -> None:
+    connect(any_url).close()
+    for version, says in (("9999", "made by a newer hpo"), (None, "")):
+        engine = Database(normalise(any_url))
+        with engine, engine.write() as connection:
+            connection.exec_driver_sql(f"DELETE FROM {schema.VERSION_TABLE}")
+            if version:
+                connection.exec_driver_sql(f"INSERT INTO {schema.VERSION_TABLE} VALUES ('{version}')")
+        if version:
+            with pytest.raises(InputError, match=says):
+                connect(any_url)
+            with pytest.raises(InputError, match=says):
+                migrate.upgrade(any_url)
+        else:  # killed between the tables and the version, on a database without transactional CREATE TABLE
+            connect(any_url).close()
+    assert migrate.current(any_url) == migrate.head()
+
+
+def test_an_older_version_asks_for_an_upgrade(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    connect(sqlite_url).close()
+    monkeypatch.setattr(migrate, "head", lambda: "0002")
+    with pytest.raises(InputError, match="hpo db upgrade"):
+        connect(sqlite_url)
+
+
+def test_models_equal_the_schema_and_versions_go_down_and_up(any_url: str) -> None:
+    with connect(any_url) as db:
+        Studies(db).open("kept?", {}, "f", 0)
+        options = {"version_table": schema.VERSION_TABLE, "include_name": lambda n, k, _: migrate.is_ours(n, k)}
+        with db.engine.connect() as connection:
+            connection.exec_driver_sql("CREATE TABLE theirs (x INTEGER)")
+            connection.commit()
+            context = MigrationContext.configure(connection, opts=options)
+            assert compare_metadata(context, schema.metadata) == []
+            names = set(sa.inspect(connection).get_table_names())
+            assert names == {t.name for t in schema.metadata.sorted_tables} | {schema.VERSION_TABLE, "theirs"}
+    with pytest.raises(InputError, match="revision"):
+        migrate.downgrade(any_url, "nonsense")
+    migrate.downgrade(any_url, "base")
+    assert migrate.current(any_url) is None
+    migrate.upgrade(any_url)
+    with connect(any_url, create=False) as db:
+        assert Studies(db).all() == []
+        with db.read() as connection:
+            assert "theirs" in sa.inspect(connection).get_table_names()
+
+
+def test_a_single_line_of_versions() -> None:
+    heads = migrate._script().get_heads()
+    assert heads == [migrate.head()]
+
+
+def test_several_processes_create_one_database(any_url: str) -> None:
+    faults: list[BaseException] = []
+    start = threading.Barrier(4)
+
+    def work(number: int) -> None:
+        start.wait()
+        try:
+            with connect(any_url) as db:
+                Studies(db).open(f"s{number}", {}, "f", 0)
+        except BaseException as error:
+            faults.append(error)
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert faults == []
+    with connect(any_url) as db:
+        assert {s.name for s in Studies(db).all()} == {"s0", "s1", "s2", "s3"}
+
+
+def test_sqlite_gets_its_rules(sqlite_url: str) -> None:
+    with connect(sqlite_url) as db, db.read() as connection:
+        rules = {
+            r: connection.exec_driver_sql(f"PRAGMA {r}").scalar()
+            for r in ("journal_mode", "foreign_keys", "synchronous")
+        }
+        assert rules == {"journal_mode": "wal", "foreign_keys": 1, "synchronous": 1}
+
+
+def test_the_database_s_clock_is_naive_utc(any_url: str) -> None:
+    with connect(any_url) as db, db.read() as connection:
+        moment = now(connection)
+        assert moment.tzinfo is None
+        assert abs(moment.timestamp() - time.mktime(time.gmtime())) < 60
+
+
+def test_a_read_sees_one_moment(any_url: str) -> None:
+    with connect(any_url) as db, db.read() as connection:
+        count = sa.select(sa.func.count()).select_from(schema.study)
+        assert connection.execute(count).scalar() == 0
+        Studies(db).open("s", {}, "f", 0)
+        assert connection.execute(count).scalar() == 0
+        connection.rollback()
+        assert connection.execute(count).scalar() == 1
+
+
+def test_a_write_waits_for_another_one_and_is_given_up_in_the_end(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hpo.records.database.BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("hpo.records.database.ATTEMPTS", 3)
+    with connect(sqlite_url) as db, connect(sqlite_url) as other:
+        with other.write(), pytest.raises(Fault, match=r"hpo\.db: the database failed: database is locked"):
+            db.transact(lambda c: None)
+        db.transact(lambda c: None)
+
+
+def test_alembic_says_nothing(tmp_path: Path) -> None:
+    code = (
+        "import logging, sys; logging.basicConfig(level=logging.INFO, stream=sys.stderr)\n"
+        "from hpo.records.database import connect\n"
+        f"connect('sqlite:///{tmp_path}/x.db').close()\n"
+    )
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_killed_while_it_makes_the_file_leaves_none_of_that_name(tmp_path: Path) -> None:
+    """The process ends itself, as `kill -9` would, when the migrations have run half way."""
+    code = (
+        "import os, sys, sqlalchemy as sa\n"
+        "from hpo.records.database import connect\n"
+        "def end(connection, cursor, statement, *_):\n"
+        f"    if 'CREATE TABLE hpo_run' in statement or 'NOT EXISTS hpo_run ' in statement: os.kill(os.getpid(), {signal.SIGKILL})\n"
+        "sa.event.listen(sa.engine.Engine, 'before_cursor_execute', end)\n"
+        f"connect('sqlite:///{tmp_path}/x.db')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], timeout=60)
+    assert done.returncode == -signal.SIGKILL
+    assert not (tmp_path / "x.db").exists()
+    with connect(f"sqlite:///{tmp_path}/x.db") as db:
+        assert Studies(db).all() == []
+    assert sqlite3.connect(tmp_path / "x.db").execute("PRAGMA integrity_check").fetchone() == ("ok",)

@@ -1,0 +1,99 @@
+"""A whole short run of the `fit` engine against stock Keras: stock layers, stock regularizers, stock optimizers."""
+
+import numpy as np
+import pytest
+from training_support import (
+    CLASSES,
+    IMAGES,
+    NUMBERS,
+    classes_fold,
+    configured,
+    numbers_fold,
+    session_for,
+    space_of,
+    trained,
+)
+
+from hpo.seeds import derive
+from hpo.space.catalogue import OPTIMIZERS
+from hpo.training import backend, builder, optimizers
+from hpo.training.backend import keras
+
+SEED, EPOCHS, BATCH = 5, 3, 16
+DECAY = keras.optimizers.schedules.ExponentialDecay(0.01, 12, 0.5)
+
+
+def stock_run(space, configuration, facts, fold, rate):
+    """The same run by stock Keras: the same first weights and rows, `train_on_batch`, stock everything."""
+    model = builder.build(space, configuration, facts, seed=SEED, runtime=False)
+    cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(optimizers.stock(configuration, rate), cross_entropy if facts.outputs > 1 else "mse")
+    batch = min(BATCH, len(fold.x_train))
+    for epoch in range(EPOCHS):
+        order = np.random.default_rng(derive(SEED, "rows", epoch)).permutation(len(fold.x_train))
+        for i in range(len(order) // batch):
+            rows = order[i * batch : (i + 1) * batch]
+            model.train_on_batch(fold.x_train[rows], fold.y_train[rows])
+    return model
+
+
+CASES = {
+    **{name: (CLASSES, {"optimizer": name}) for name in OPTIMIZERS},
+    "weight decay": (CLASSES, {"optimizer": "adamw", "weight_decay": 0.3}),
+    "momentum 0.5": (CLASSES, {"optimizer": "momentum", "momentum": 0.5}),
+    "betas": (CLASSES, {"optimizer": "adam", "beta_1": 0.8, "beta_2": 0.95, "epsilon": 1e-3}),
+    "rho": (CLASSES, {"optimizer": "rmsprop", "rho": 0.5, "epsilon": 1e-2}),
+    "l1 and l2": (CLASSES, {"l1": 0.003, "l2": 0.02}),
+    "normalization before": (CLASSES, {"batch_normalization": "before", "activation": "tanh"}),
+    "normalization after": (CLASSES, {"batch_normalization": "after", "l2": 0.01}),
+    "regression": (NUMBERS, {"optimizer": "nesterov", "l2": 0.01}),
+    "decay": (CLASSES, {"schedule": "exponential", "decay_rate": 0.5, "decay_epochs": 2.0}),
+    "images": (IMAGES, {"filters": 2, "dense_units": 6, "l2": 0.01, "batch_normalization": "before"}),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_run_agrees_with_stock_keras(case):
+    facts, values = CASES[case]
+    space = space_of("cnn" if facts is IMAGES else "mlp")
+    configuration = configured(space, **values)
+    fold = numbers_fold() if facts is NUMBERS else classes_fold(shape=facts.input_shape)
+    result = trained(
+        session_for(configuration, facts=facts, folds=[fold], model=space.model),
+        configuration,
+        seed=SEED,
+        epochs=EPOCHS,
+    )
+    stock = stock_run(space, configuration, facts, fold, DECAY if case == "decay" else 0.01)
+    start = builder.exported_weights(builder.build(space, configuration, facts, seed=SEED, runtime=False))
+    for ours, theirs, first in zip(result.weights, stock.weights, start, strict=True):
+        theirs = backend.host(theirs)
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5 * np.abs(theirs).max() + 1e-7)
+        assert np.abs(ours - first).max() > 1e-4
+
+
+def test_predictions_are_the_stock_models():
+    space = space_of()
+    configuration = configured(space, dropout=0.3, input_noise=0.1, batch_normalization="after", l2=0.01)
+    fold = classes_fold()
+    result = trained(session_for(configuration, folds=[fold]), configuration)
+    stock = builder.build(space, configuration, CLASSES, seed=9, runtime=False)
+    builder.set_exported_weights(stock, result.weights)
+    p = backend.host(keras.ops.softmax(stock(fold.x_valid)))
+    np.testing.assert_allclose(result.predictions, p, atol=1e-6)
+    assert result.predictions.shape == (40, 3)
+    assert result.validation_metric == np.mean(p.argmax(1) == fold.y_valid)
+
+
+def test_the_gradient_norm_is_that_of_the_probe():
+    fold = classes_fold()
+    configuration = configured(space_of())
+    result = trained(session_for(configuration, folds=[fold]), configuration)
+    model = builder.build(space_of(), configuration, CLASSES, seed=0, runtime=False)
+    builder.set_exported_weights(model, result.weights)
+    probe = np.random.default_rng(0).permutation(len(fold.x_train))[: len(fold.x_valid)]
+    x, y = fold.x_train[probe], fold.y_train[probe]
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    value, parts = backend.gradient(model, loss, x, y)
+    assert result.training_loss == pytest.approx(value, rel=1e-5)
+    assert result.curve.gradient_norm[-1] == pytest.approx(np.sqrt(sum((p**2).sum() for p in parts)), rel=1e-4)
