@@ -24,16 +24,16 @@ class TestScore:
 
 
 def on_squeeze(
-    *, metric: Metric, seeds: Sequence[float], longer: Comparison | None, epochs: int, members: Sequence[str],
+    *, metric: Metric, seeds: Sequence[float], longer: Comparison | None, epochs: int, members: Sequence[str], why: str,
     single: float, together: float, scores: Sequence[TestScore], look: int, against: Mapping[str, tuple[float, float]],
 ) -> Verdict:  # fmt: skip
     """The exported model and how it compares.
 
     seeds: validation metric of the chosen configuration's seeds. longer: training `epochs` epochs against the usual
-    number, None where it was not tried. members: names of the ensemble's members. single, together: validation metric
-    of the best member alone and of all. look: which opening of this test set it was. against: for each baseline the
-    difference of the final model's test metric to it (positive: the final model is better) and the deviation of that
-    difference.
+    number, None where it was not tried. members: names of the ensemble's members; why: these, in words. single,
+    together: validation metric of one member alone, on average, and of all. look: which opening of this test set it
+    was. against: for each baseline the difference of the final model's test metric to it (positive: the final model is
+    better) and the deviation of that difference.
     """
     low, high = min(seeds), max(seeds)
     sentence = f"Over {len(seeds)} seeds validation {metric.name} lies between {low:.4g} and {high:.4g}."
@@ -43,11 +43,10 @@ def on_squeeze(
         else:
             sentence += f" Training for {epochs} epochs is no proved gain ({longer.difference:+.2g})."
     if len(members) > 1:
-        sentence += (
-            f" {len(members)} members together ({', '.join(members)}): {together:.4g}, the best alone {single:.4g}."
-        )
+        sentence += f" The final model is the mean of {len(members)} networks ({', '.join(members)}: {why}): "
+        sentence += f"{together:.4g}, where one of them alone has {single:.4g} on average."
     else:
-        sentence += f" One network ({members[0]}) is as good as any ensemble tried: {together:.4g}."
+        sentence += f" The final model is one network ({members[0]}: {why}): {together:.4g}."
     sentence += f" The test set was opened once for all (look number {look} on this data): "
     sentence += "; ".join(map(str, scores)) + "."
     sentence += "".join(f" {_against(name, *pair)}" for name, pair in against.items() if name != "prior")

@@ -3,13 +3,16 @@
 from collections.abc import Sequence
 
 
-def plateau(costs: Sequence[float | None], patience: int) -> bool:
-    """Whether the last `patience` trials brought nothing better. costs: in trial order, less is better."""
+def plateau(costs: Sequence[float | None], patience: int, carried: int = 0) -> bool:
+    """Whether the last `patience` trials brought nothing better. costs: in trial order, less is better.
+
+    carried: so many at the beginning come from an earlier attempt: they set the mark, but do not count as tries.
+    """
     best, since = None, 0
-    for cost in costs:
+    for number, cost in enumerate(costs):
         if cost is not None and (best is None or cost < best):
             best, since = cost, 0
-        else:
+        elif number >= carried:
             since += 1
     return since >= patience
 

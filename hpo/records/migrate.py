@@ -7,7 +7,7 @@ every CREATE TABLE by itself, so there the steps are written so that they can be
 
 import contextlib
 import io
-import logging
+import threading
 from collections.abc import Iterator
 
 import sqlalchemy as sa
@@ -26,6 +26,8 @@ from hpo.records.schema import PREFIX, VERSION_TABLE
 
 _LOCK = 0x68706F  # "hpo"
 _LOCK_SECONDS = 60
+_one_thread = threading.Lock()
+"""Alembic keeps the running migration in a global; the database's lock keeps processes apart, not threads."""
 
 
 def head() -> str:
@@ -96,7 +98,7 @@ def run(db: Database, direction: str, revision: str) -> None:
     """Run migrations, one process at a time. Raises InputError for an unknown revision."""
     step = command.upgrade if direction == "upgrade" else command.downgrade
     try:
-        with _quiet(), _exclusive(db) as connection:
+        with _one_thread, _exclusive(db) as connection:
             config = _config()
             config.attributes["connection"] = connection
             step(config, revision)
@@ -141,18 +143,6 @@ def _exclusive(db: Database) -> Iterator[Connection]:
                 yield connection
             finally:
                 connection.execute(sa.text("SELECT RELEASE_LOCK(:name)"), {"name": name})
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Alembic reports its steps through logging; users read ours."""
-    logger = logging.getLogger("alembic")
-    level = logger.level
-    logger.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 def _config() -> Config:

@@ -22,7 +22,7 @@ def number(value: Any, digits: int = 4) -> str:
     size = abs(value)
     if value == int(value) and size < 1e6:
         return f"{int(value)}"
-    if size < 1e-3 or size >= 1e6:
+    if size < 1e-4 or size >= 1e6:
         mantissa, exponent = f"{value:.{max(digits - 2, 0)}e}".split("e")
         trimmed = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
         return f"{trimmed}e{exponent}"

@@ -1,6 +1,7 @@
 """The report: one self-contained HTML file about a study."""
 
 import os
+import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +12,12 @@ from hpo.errors import InputError, Problem
 from hpo.reports import pictures
 from hpo.reports.frames import Results, open_results
 from hpo.reports.numbers import count, duration, interval, moment, number, present
-from hpo.reports.stage_view import Picture, Row, StageMaterial, StageView, picture, stage_view
+from hpo.reports.stage_view import Picture, Row, StageMaterial, StageView, picture, stage_view, words
 from hpo.reports.text import MODEL_NAMES, records
 
 if TYPE_CHECKING:
     import pandas as pd
+    from markupsafe import Markup
 
 
 @dataclass(frozen=True)
@@ -84,8 +86,15 @@ def render(view: PageView) -> str:
         loader=PackageLoader("hpo.reports", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters |= {"number": number, "duration": duration, "moment": moment}
+    environment.filters |= {"number": number, "duration": duration, "moment": moment, "words": words, "code": code}
     return environment.get_template("page.html.j2").render(page=view, version=hpo.__version__)
+
+
+def code(text: str) -> "Markup":
+    """Names in backticks as code; everything else escaped."""
+    from markupsafe import Markup, escape
+
+    return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # escaped first
 
 
 def page_view(results: Results, study: str) -> PageView:

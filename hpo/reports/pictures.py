@@ -75,16 +75,20 @@ class Points:
     """Position of the chosen trial."""
     best: int | None = None
     log: bool = False
+    whole: bool = False
+    """Whole numbers only."""
 
 
 def loss_curves(curves: Curves) -> str:
     """Training and validation loss over the epochs, one pair of lines a run."""
     with _figure(2.9, 1.85) as (figure, axes):
         finite = [v for runs in (curves.training, curves.validation) for run in runs for v in run if math.isfinite(v)]
+        width = 1.6 if len(curves.epochs) == 1 else 0.9
         for i, epochs in enumerate(curves.epochs):
             named = i == 0
-            axes.plot(epochs, curves.training[i], color=TRAINING, lw=1.6, label="training" if named else None)
-            axes.plot(epochs, curves.validation[i], color=VALIDATION, lw=1.6, label="validation" if named else None)
+            label = ("training", "validation") if named else (None, None)
+            axes.plot(epochs, curves.training[i], color=TRAINING, lw=width, label=label[0])
+            axes.plot(epochs, curves.validation[i], color=VALIDATION, lw=width, label=label[1])
             if len(epochs) == 1:
                 axes.plot(epochs, curves.training[i], "o", color=TRAINING, ms=4)
                 axes.plot(epochs, curves.validation[i], "o", color=VALIDATION, ms=4)
@@ -131,6 +135,8 @@ def searched(points: Points, objective: str, *, log_objective: bool = False) -> 
         elif points.log:
             axes.set_xscale("log")
             _few_log(axes.xaxis, positions)
+        elif points.whole:
+            _whole(axes.xaxis)
         else:
             axes.locator_params(axis="x", nbins=5)
         if log_objective:

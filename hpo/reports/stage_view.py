@@ -125,18 +125,29 @@ def words(name: str) -> str:
 def _facts(material: StageMaterial) -> tuple[tuple[str, str], ...]:
     stage = material.stage
     facts = []
-    if present(stage["trials"]) and stage["trials"] > 0:
+    if present(stage["optuna_study"]):
         facts.append(("searched", trials_line(stage["trials"], stage["trials_planned"])))
     if present(stage["best_trial"]):
         facts.append((f"best {material.objective}", f"{number(stage['best_value'])} (trial {stage['best_trial']})"))
     if present(stage["chosen_trial"]):
         facts.append(("chosen", f"trial {stage['chosen_trial']} ({number(stage['chosen_value'])})"))
     facts.append(("time", duration(stage["seconds"])))
-    for figure in material.figures:
-        name = figure["name"]
-        if name not in _SHOWN_ELSEWHERE and not name.startswith("sensitivity_") and present(figure["value"]):
-            facts.append((words(name), number(figure["value"], 3)))
+    facts += [(words(f["name"]), figure_text(f["name"], f["value"])) for f in material.figures if _worth_a_line(f)]
     return tuple(facts)
+
+
+def figure_text(name: str, value: Any) -> str:
+    """A verdict's number: shares in percent, truths as words."""
+    if name == "gap_closed":
+        return f"{value:.0%}"
+    return number(bool(value)) if name == "gain_proved" else number(value, 3)
+
+
+def _worth_a_line(figure: Row) -> bool:
+    name, value = figure["name"], figure["value"]
+    if name in _SHOWN_ELSEWHERE or name.startswith("sensitivity_") or not present(value):
+        return False
+    return not (name.startswith("earns_") and value == 0)
 
 
 def _shares(figures: Sequence[Row]) -> tuple[tuple[str, float, str], ...]:
@@ -213,7 +224,8 @@ def _searched(material: StageMaterial) -> list[Searched]:
 
     def of(trial: Any, name: str) -> str:
         cell = values.get((trial, name)) if present(trial) else None
-        return MISSING if cell is None else number(cell["value"])
+        # What was not varied did not matter to this trial: its condition was not met.
+        return number(cell["value"]) if cell is not None and cell["varied"] is True else MISSING
 
     return [
         Searched(h.name, range_text(h.range), of(stage["best_trial"], h.name), of(stage["chosen_trial"], h.name))
@@ -253,6 +265,7 @@ def _scatters(material: StageMaterial) -> list[Picture]:
             chosen=at.get(stage["chosen_trial"]) if present(stage["chosen_trial"]) else None,
             best=at.get(stage["best_trial"]) if present(stage["best_trial"]) else None,
             log=isinstance(h.range, (FloatRange, IntRange)) and h.range.log,
+            whole=isinstance(h.range, IntRange),
         )  # fmt: skip
         svg = pictures.searched(points, objective, log_objective=log_objective)
         drawn.append(picture(svg, f"{h.name} against {objective}"))

@@ -22,6 +22,8 @@ from hpo.values import Verdict
 
 CONTENDERS = 2
 """Trials that are held against the reference with fresh seeds."""
+KEPT = 8
+"""Trials of each stage whose weights stay in the artifact store."""
 
 
 def search_stage(
@@ -50,7 +52,15 @@ def search_stage(
     else:
         verdict = _tune(ctx, row, task, found, bar)
     ctx.studies.end_stage(row.id, verdict, ())
+    _keep_the_best(ctx, row, found, sign)
     return row, verdict, found.new
+
+
+def _keep_the_best(ctx: Context, row: StageRow, found: Searched, sign: float) -> None:
+    """Delete the weights of all but the best trials: an ensemble may want those, nobody the rest."""
+    kept = {t.number for t in top_trials(found.trials, sign, KEPT)}
+    rest = [r.id for t in ctx.queue.trials(row.id) for r in t.runs if r.purpose == "search" and t.number not in kept]
+    ctx.store.delete(ctx.queue.forget_artifacts(rest))
 
 
 def _nothing_trained(found: Searched) -> Verdict:

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from hpo.records.artifacts import unpack
 from hpo.records.rows import RunRow, TrialRow
 from hpo.run.baseline import SMALL_NETWORK, validation_predictions
@@ -54,6 +56,11 @@ def small_network(ctx: Context) -> Candidate:
         key=lambda runs: sum(r.validation_metric for r in runs),
     )
     return candidate(ctx, "small network", trial.configuration, seeds[len(seeds) // 2])
+
+
+def together(candidates: Sequence[Candidate]) -> Array:
+    """The plain mean of their predictions on the validation rows."""
+    return np.asarray(np.mean([c.predictions for c in candidates], axis=0))
 
 
 def members(ctx: Context, candidates: Sequence[Candidate]) -> list[Member]:

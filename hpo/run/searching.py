@@ -11,6 +11,7 @@ from math import ceil, isfinite
 from time import monotonic
 
 from hpo.errors import Fault
+from hpo.metrics import Direction
 from hpo.recipe.edges import Edge, crowded_edges
 from hpo.recipe.judging import Bar, Tried, ranked
 from hpo.recipe.stages import EDGE_CHECK
@@ -65,7 +66,7 @@ class StageSearch:
         self._ctx, self._stage, self._task, self._bar = ctx, stage, task, bar
         self._began = monotonic()
         direction = stage.direction
-        self._direction: str = direction or "maximize"
+        self._direction: Direction = "maximize" if direction == "maximize" else "minimize"
         self._sign = 1.0 if direction == "maximize" else -1.0
         self._patience = patience(task.planned, ctx.spec.search.plateau)
         self._put_starts()
@@ -105,7 +106,7 @@ class StageSearch:
         if self._task.seconds is not None and monotonic() - self._began > self._task.seconds:
             return f"the {self._task.seconds:.0f} s for this stage were used up"
         costs = [self._cost(self._rows[n]) for n in sorted(self._rows) if self._rows[n].state != "running"]
-        if plateau(costs, self._patience):
+        if plateau(costs, self._patience, len(self._task.carried)):
             return f"the last {self._patience} trials brought nothing better"
         if self._task.may_widen and planned is not None and new >= ceil(EDGE_CHECK * planned) and planned - new >= 2:
             if any(t.state == "running" for t in self._rows.values()):

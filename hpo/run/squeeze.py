@@ -7,6 +7,7 @@ import numpy as np
 from hpo.errors import Fault
 from hpo.recipe.flow import Done, Next
 from hpo.recipe.judging import Bar
+from hpo.recipe.noise import difference_over_rows
 from hpo.recipe.squeezing import on_squeeze
 from hpo.recipe.verdicts import bar_from
 from hpo.records.rows import NewTrial, RunRow, StageRow
@@ -14,7 +15,7 @@ from hpo.run.baseline import by_seed, network_baseline
 from hpo.run.closing import closed, read
 from hpo.run.context import Context
 from hpo.run.exporting import export_final
-from hpo.run.library import Candidate, best_trials, candidate
+from hpo.run.library import Candidate, best_trials, candidate, together
 from hpo.run.opening import open_test
 from hpo.run.proving import Repeated, held_against
 from hpo.run.waiting import by_number, failure, requests, seeds_for, train_extra
@@ -36,9 +37,12 @@ def squeeze_stage(ctx: Context, step: Next, done: Sequence[Done]) -> tuple[Stage
     usual, longer = _train(ctx, row, configuration)
     comparison = None if longer is None else held_against(ctx, longer, usual, derive(ctx.spec.seed, "longer"))
     _close(ctx, row, usual, bar_from(network_baseline(done), ctx.metric))
-    y, library = ctx.validation_targets, _library(ctx, configuration, usual, longer)
-    picked = choose([c.predictions for c in library], y, ctx.metric, ctx.spec.recipe.ensemble)
-    final = [library[i] for i in picked]
+    if longer is not None and comparison is not None and comparison.difference > 0:
+        seeds = _seeds(ctx, configuration, longer, "longer seed")
+    else:
+        seeds = _seeds(ctx, configuration, usual, "seed")
+    final, why = _final(ctx, seeds, best_trials(ctx))
+    y = ctx.validation_targets
     scores, look, lead = open_test(ctx, final)
     verdict = on_squeeze(
         metric=ctx.metric,
@@ -46,8 +50,9 @@ def squeeze_stage(ctx: Context, step: Next, done: Sequence[Done]) -> tuple[Stage
         longer=comparison,
         epochs=LONGER * ctx.spec.budget.epochs,
         members=[c.label for c in final],
-        single=ctx.metric(y, final[0].predictions),
-        together=ctx.metric(y, np.mean([c.predictions for c in final], axis=0)),
+        why=why,
+        single=float(np.mean([ctx.metric(y, c.predictions) for c in final])),
+        together=ctx.metric(y, together(final)),
         scores=scores,
         look=look,
         against=lead,
@@ -78,12 +83,28 @@ def _grouped(ctx: Context, runs: Sequence[RunRow]) -> Repeated:
     return Repeated(tuple(map(tuple, by_seed(ctx, runs))))
 
 
-def _library(ctx: Context, configuration: Configuration, usual: Repeated, longer: Repeated | None) -> list[Candidate]:
-    """Every seed of the chosen configuration, for both lengths of training, and the best trials of earlier stages."""
-    found = [candidate(ctx, f"seed {k + 1}", configuration, runs) for k, runs in enumerate(usual.runs)]
-    if longer is not None:
-        found += [candidate(ctx, f"longer seed {k + 1}", configuration, runs) for k, runs in enumerate(longer.runs)]
-    return found + best_trials(ctx)
+def _seeds(ctx: Context, configuration: Configuration, repeated: Repeated, name: str) -> list[Candidate]:
+    return [candidate(ctx, f"{name} {k + 1}", configuration, runs) for k, runs in enumerate(repeated.runs)]
+
+
+def _final(ctx: Context, seeds: Sequence[Candidate], library: Sequence[Candidate]) -> tuple[list[Candidate], str]:
+    """The members of the final model, and why these, in words.
+
+    The plain mean of the chosen configuration's seeds is no choice by validation rows, so its score is honest. An
+    ensemble picked on those rows looks better by luck: it must lead by more than the deviation of the difference.
+    """
+    y, most = ctx.validation_targets, ctx.spec.recipe.ensemble
+    if most == 1:
+        return [max(seeds, key=lambda c: ctx.metric.sign * ctx.metric(y, c.predictions))], "the best seed, as asked"
+    plain = list(seeds[:most])
+    everything = [*seeds, *library]
+    picked = [everything[i] for i in choose([c.predictions for c in everything], y, ctx.metric, most)]
+    lead = ctx.metric.sign * (ctx.metric(y, together(picked)) - ctx.metric(y, together(plain)))
+    seed = derive(ctx.spec.seed, "ensemble")
+    needed = difference_over_rows(ctx.metric, y, [together(picked)], [together(plain)], seed=seed)
+    if lead > needed:
+        return picked, f"picked from {len(everything)}, {lead:.2g} ahead of the mean of all seeds"
+    return plain, f"the mean of all seeds; picking from {len(everything)} would lead by {lead:.2g}, no more than luck"
 
 
 def _close(ctx: Context, row: StageRow, usual: Repeated, bar: Bar) -> None:

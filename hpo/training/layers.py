@@ -103,7 +103,7 @@ class Hashed(RuntimeLayer):
     """
 
     def __init__(self, strength: str, value: float, number: int, seed: int) -> None:
-        super().__init__(name=f"{strength}_{number}")
+        super().__init__(name=f"hashed_{strength}_{number}")
         self.number = number
         self.strength = self.scalar(strength, value)
         self.run_seed = self.scalar("run_seed", seed, "int")

@@ -66,6 +66,8 @@ def test_plateau_counts_trials_since_the_best() -> None:
     assert not plateau([3.0, 2.0, 2.5, 2.5], 3)
     assert plateau([3.0, 2.0, 2.5, None, 2.0], 3)
     assert not plateau([], 1)
+    assert not plateau([1.0, 2.0, 2.0, 2.0], 3, carried=3)
+    assert plateau([1.0, 2.0, 2.0, 2.0], 1, carried=3)
     assert patience(60, None) == 30
     assert patience(8, None) == 10
     assert patience(60, 5) == 5

@@ -1,6 +1,5 @@
 """The artifact store: whole or not at all, verified, and never overwritten."""
 
-import os
 from pathlib import Path
 
 import fsspec
@@ -46,7 +45,7 @@ def test_a_failed_put_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "s").touch()
     with pytest.raises(Fault, match="could not be written"):
         ArtifactStore(str(tmp_path)).put("s/x.npz", b"1")
-    assert os.listdir(tmp_path) == ["s"]
+    assert [p.name for p in tmp_path.iterdir()] == ["s"]
     with pytest.raises(ValueError, match="leads out"):
         ArtifactStore(str(tmp_path)).put("../x.npz", b"1")
 

@@ -99,7 +99,7 @@ def test_the_comparison_has_intervals_and_says_which_look_it_was(page: Outline) 
 
 def test_ranges_and_choices_are_shown(page: Outline) -> None:
     text = words(page)
-    assert "1e-04 to 1, log" in text
+    assert "0.0001 to 1, log" in text
     assert "momentum, rmsprop, adam" in text
 
 
