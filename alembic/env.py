@@ -1,4 +1,4 @@
-"""What alembic runs for every migration. `hpo.records.migrate` hands in the connection.
+"""What alembic runs for every migration. `hpo.records.versions` hands in the connection.
 
 Developers make a revision with `python -m alembic -x url=sqlite:///scratch.db revision --autogenerate -m "what"`, after
 `hpo db upgrade --storage sqlite:///scratch.db`.
@@ -7,7 +7,7 @@ Developers make a revision with `python -m alembic -x url=sqlite:///scratch.db r
 from alembic import context
 from hpo.records import schema
 from hpo.records.database import open_database
-from hpo.records.migrate import is_ours
+from hpo.records.versions import is_ours
 
 
 def _migrate(connection: object) -> None:

@@ -17,6 +17,7 @@ def single_column_scores(columns: Sequence[Column], y: Array, classes: int) -> M
     seen: 1 - log loss / prior's log loss for classes, R² for numbers; 0 is nothing, 1 everything.
 
     Trees are grown on one half of at most 4,000 rows and scored on the other; only the first 200 columns are looked at.
+    The better of two trees counts: leaves of two rows find a rare class, those of an eighth of all rows a weak trend.
     A leaf predicts its class counts with the prior added as one row (Laplace), or its mean.
     """
     rng = np.random.default_rng(0)
@@ -25,7 +26,10 @@ def single_column_scores(columns: Sequence[Column], y: Array, classes: int) -> M
     if len(judge) < 10:
         return {}
     score = _class_skill if classes else _number_skill
-    return {c.name: score(_values(c), y, grow, judge, classes) for c in columns[:_COLUMNS]}
+    leaves = (2, max(2, len(grow) // 8))
+    return {
+        c.name: max(score(_values(c), y, grow, judge, classes, leaf) for leaf in leaves) for c in columns[:_COLUMNS]
+    }
 
 
 def _values(column: Column) -> Array:
@@ -36,8 +40,10 @@ def _values(column: Column) -> Array:
     return np.where(np.isnan(column.numbers), lowest, column.numbers)[:, None]
 
 
-def _class_skill(x: Array, y: Array, grow: Array, judge: Array, classes: int) -> float:
-    tree: Any = DecisionTreeClassifier(criterion="log_loss", max_leaf_nodes=_LEAVES, min_samples_leaf=2, random_state=0)
+def _class_skill(x: Array, y: Array, grow: Array, judge: Array, classes: int, leaf: int) -> float:
+    tree: Any = DecisionTreeClassifier(
+        criterion="log_loss", max_leaf_nodes=_LEAVES, min_samples_leaf=leaf, random_state=0
+    )
     leaves = tree.fit(x[grow], y[grow]).apply(x)
     prior = (np.bincount(y[grow], minlength=classes) + 1.0) / (len(grow) + classes)
     counts = np.zeros((tree.tree_.node_count, classes))
@@ -47,8 +53,10 @@ def _class_skill(x: Array, y: Array, grow: Array, judge: Array, classes: int) ->
     return float(max(0.0, 1.0 - loss / -np.log(prior[y[judge]]).mean()))
 
 
-def _number_skill(x: Array, y: Array, grow: Array, judge: Array, classes: int) -> float:
-    tree: Any = DecisionTreeRegressor(max_leaf_nodes=_LEAVES, min_samples_leaf=2, random_state=0).fit(x[grow], y[grow])
+def _number_skill(x: Array, y: Array, grow: Array, judge: Array, classes: int, leaf: int) -> float:
+    tree: Any = DecisionTreeRegressor(max_leaf_nodes=_LEAVES, min_samples_leaf=leaf, random_state=0).fit(
+        x[grow], y[grow]
+    )
     spread = float(((y[judge] - y[grow].mean()) ** 2).mean())
     error = float(((y[judge] - tree.predict(x[judge])) ** 2).mean())
     return max(0.0, 1.0 - error / spread) if spread > 0 else 0.0

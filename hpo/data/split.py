@@ -147,5 +147,4 @@ def _equal_folds(strata: Array, folds: int, rng: np.random.Generator) -> list[Ar
     """
     kept = rng.permutation(len(strata))[: len(strata) - len(strata) % folds]
     kept = kept[np.argsort(strata[kept], kind="stable")].reshape(-1, folds)
-    dealt = rng.permuted(kept, axis=1)
-    return [np.sort(dealt[:, fold]) for fold in range(folds)]
+    return [np.sort(kept[:, fold]) for fold in range(folds)]

@@ -17,7 +17,7 @@ import fsspec
 import numpy as np
 
 from hpo.errors import Fault, InputError, Problem
-from hpo.records.database import Database
+from hpo.records.connection import Database
 from hpo.records.rows import ArtifactRef
 from hpo.values import Array
 

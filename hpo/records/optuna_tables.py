@@ -10,17 +10,14 @@ Trial numbers are positions: Optuna lists trials by id and takes `study.trials[n
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from hpo.errors import Fault
 from hpo.records.bulk import batches, insert_rows
+from hpo.records.connection import Database
 from hpo.records.rows import ClosedTrial, NewTrial
-
-if TYPE_CHECKING:
-    from hpo.records.database import Database
 
 SCHEMA_VERSION = 12
 _TABLES = (
@@ -33,7 +30,7 @@ _OF_STUDIES = tuple(n for n in _TABLES if n.startswith("study_"))
 _STATES = {"running": "RUNNING", "complete": "COMPLETE", "pruned": "PRUNED", "failed": "FAIL"}
 
 
-def tables(db: "Database", connection: Connection) -> Mapping[str, sa.Table]:
+def tables(db: Database, connection: Connection) -> Mapping[str, sa.Table]:
     """Optuna's tables by name, checked once a database. Raises Fault where they are missing or of another version."""
     if db.optuna is None:
         present = set(sa.inspect(connection).get_table_names())
@@ -58,7 +55,7 @@ def present(connection: Connection) -> bool:
     return sa.inspect(connection).has_table("trials")
 
 
-def study_id(db: "Database", connection: Connection, name: str) -> int:
+def study_id(db: Database, connection: Connection, name: str) -> int:
     """Optuna's number of a study. Raises Fault where there is none of that name."""
     studies = tables(db, connection)["studies"]
     found = connection.execute(sa.select(studies.c.study_id).where(studies.c.study_name == name)).scalar_one_or_none()
@@ -68,7 +65,7 @@ def study_id(db: "Database", connection: Connection, name: str) -> int:
 
 
 def add_trials(
-    db: "Database", connection: Connection, study: int, trials: Sequence[NewTrial], moment: datetime
+    db: Database, connection: Connection, study: int, trials: Sequence[NewTrial], moment: datetime
 ) -> dict[int, int]:
     """Trials with parameters and attributes, finished ones with their result; gives Optuna's ids by number.
 
@@ -103,7 +100,7 @@ def add_trials(
 
 
 def close_trials(
-    db: "Database", connection: Connection, study: int, closed: Sequence[tuple[int, ClosedTrial]], moment: datetime
+    db: Database, connection: Connection, study: int, closed: Sequence[tuple[int, ClosedTrial]], moment: datetime
 ) -> None:
     """Results of running trials, by Optuna's trial id. Raises Fault where one is not running."""
     t = tables(db, connection)
@@ -119,7 +116,7 @@ def close_trials(
     _write_results(connection, t, study, closed)
 
 
-def attributes(db: "Database", connection: Connection, trial_ids: Iterable[int]) -> dict[int, dict[str, str]]:
+def attributes(db: Database, connection: Connection, trial_ids: Iterable[int]) -> dict[int, dict[str, str]]:
     """System attributes as JSON text, by Optuna's trial id."""
     table = tables(db, connection)["trial_system_attributes"]
     found: dict[int, dict[str, str]] = {}
@@ -129,7 +126,7 @@ def attributes(db: "Database", connection: Connection, trial_ids: Iterable[int])
     return found
 
 
-def remove(db: "Database", connection: Connection, names: Sequence[str]) -> None:
+def remove(db: Database, connection: Connection, names: Sequence[str]) -> None:
     """Take Optuna studies out with all that belongs to them; names that are not there are no fault."""
     if not names or not present(connection):
         return

@@ -30,7 +30,7 @@ from sqlalchemy.exc import IntegrityError
 from hpo.errors import Fault, LeaseLost
 from hpo.records import schema, trial_rows
 from hpo.records.bulk import batches, by_first, finite, finite_list, insert_rows
-from hpo.records.database import Database, now
+from hpo.records.connection import Database, now
 from hpo.records.rows import ClosedTrial, FinishedRun, LeasedRun, NewRun, NewTrial, Reclaimed, StageRow, TrialRow
 from hpo.records.workers import gone_workers, hold_study
 from hpo.values import Curve, RunRequest

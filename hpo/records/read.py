@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from hpo.records import schema
 from hpo.records.bulk import untag
-from hpo.records.database import Database
+from hpo.records.connection import Database
 from hpo.records.studies import Studies
 from hpo.records.trial_rows import scalar
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from sqlalchemy.engine import URL
 
 from hpo.errors import InputError, Problem
-from hpo.records import urls
+from hpo.records import urls, versions
+from hpo.records.connection import Database
 
 _MAGIC = b"SQLite format 3\0"
 
@@ -49,9 +50,6 @@ def prepare(url: URL, *, create: bool) -> None:
 
 def _make(url: URL, path: Path, label: str) -> None:
     """A complete database under another name first, then under its own: no one ever sees a half-made file."""
-    from hpo.records import migrate
-    from hpo.records.database import Database
-
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         draft.touch(exist_ok=False)
@@ -66,7 +64,7 @@ def _make(url: URL, path: Path, label: str) -> None:
         raise InputError(problem) from None
     try:
         with Database(url.set(database=str(draft))) as db:
-            migrate.run(db, "upgrade", "head")
+            versions.run(db, "upgrade", "head")
         # A link, not a rename: where another process was faster, its database stays.
         with contextlib.suppress(FileExistsError):
             _appear(draft, path)

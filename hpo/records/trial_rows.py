@@ -3,7 +3,7 @@
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
@@ -12,12 +12,9 @@ from sqlalchemy.engine import Connection
 from hpo.errors import Fault
 from hpo.records import optuna_tables, schema
 from hpo.records.bulk import batches, by_first, finite, insert_rows, known, plain_json, tag, untag
-from hpo.records.database import now
+from hpo.records.connection import Database, now
 from hpo.records.rows import ArtifactRef, ClosedTrial, NewRun, NewTrial, RunRow, StageRow, TrialRow
 from hpo.values import Configuration, Diagnosis, Scalar
-
-if TYPE_CHECKING:
-    from hpo.records.database import Database
 
 _SCORES = ("training_loss", "validation_loss", "training_metric", "validation_metric")
 _CLOSED_COLUMNS = (
@@ -28,7 +25,7 @@ _EXACT = 2**53
 """Whole numbers up to here are exact as doubles."""
 
 
-def add(db: "Database", connection: Connection, stage: StageRow, trials: Sequence[NewTrial]) -> None:
+def add(db: Database, connection: Connection, stage: StageRow, trials: Sequence[NewTrial]) -> None:
     """Trials in the order of their numbers, with parameters, runs and Optuna's rows."""
     if not trials:
         return
@@ -70,7 +67,7 @@ def add_runs(connection: Connection, trial_id: int, runs: Sequence[NewRun]) -> N
     _insert_runs(connection, [(trial_id, r) for key, r in fresh.items() if key not in there])
 
 
-def close(db: "Database", connection: Connection, stage: StageRow, closed: Sequence[ClosedTrial]) -> None:
+def close(db: Database, connection: Connection, stage: StageRow, closed: Sequence[ClosedTrial]) -> None:
     """Results of running trials, in both sets of tables. Raises Fault where one is not running."""
     for one in closed:
         if one.state == "complete" and (one.value is None or one.value != one.value):
@@ -100,7 +97,7 @@ def close(db: "Database", connection: Connection, stage: StageRow, closed: Seque
         optuna_tables.close_trials(db, connection, study, results, moment)
 
 
-def read(db: "Database", connection: Connection, stage_id: int, *, with_runs: bool) -> list[TrialRow]:
+def read(db: Database, connection: Connection, stage_id: int, *, with_runs: bool) -> list[TrialRow]:
     """A stage's trials by number."""
     trial = schema.trial
     rows = connection.execute(sa.select(trial).where(trial.c.stage_id == stage_id).order_by(trial.c.number)).all()

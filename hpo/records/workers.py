@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection
 
 from hpo.errors import LeaseLost
 from hpo.records import schema
-from hpo.records.database import Database, now
+from hpo.records.connection import Database, now
 
 
 class Workers:

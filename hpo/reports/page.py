@@ -64,18 +64,26 @@ def write_report(storage_url: str, study: str, path: str | Path) -> Path:
     if not path.parent.is_dir():
         raise InputError(Problem(str(path), "", "a file in a folder that exists", f"no folder {path.parent}",
                                  "Make it first, or name another file with --output."))  # fmt: skip
-    html = render(page_view(open_results(storage_url), study))
+    with open_results(storage_url) as results:
+        html = render(page_view(results, study))
     try:
-        handle, draft = tempfile.mkstemp(dir=path.parent, prefix=".report-", suffix=".html")
+        _put(html, path)
+    except OSError as error:
+        raise InputError(Problem(str(path), "", "a file that can be written", error.strerror or "an error",
+                                 "Name another with --output.")) from error  # fmt: skip
+    return path
+
+
+def _put(html: str, path: Path) -> None:
+    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=".report-", suffix=".html")
+    try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(html)
         # mkstemp gives the owner alone access; a report is for showing around.
         Path(draft).chmod(0o644)
         Path(draft).replace(path)
-    except OSError as error:
-        raise InputError(Problem(str(path), "", "a file that can be written", error.strerror or "an error",
-                                 "Name another with --output.")) from error  # fmt: skip
-    return path
+    finally:
+        Path(draft).unlink(missing_ok=True)
 
 
 def render(view: PageView) -> str:

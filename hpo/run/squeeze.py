@@ -20,7 +20,7 @@ from hpo.run.opening import open_test
 from hpo.run.proving import Repeated, held_against
 from hpo.run.waiting import by_number, failure, requests, seeds_for, train_extra
 from hpo.seeds import derive
-from hpo.training.ensemble import choose
+from hpo.training.ensemble import choose, lead_on_unseen
 from hpo.values import Configuration, Verdict, fingerprint
 
 LONGER = 2
@@ -91,20 +91,20 @@ def _final(ctx: Context, seeds: Sequence[Candidate], library: Sequence[Candidate
     """The members of the final model, and why these, in words.
 
     The plain mean of the chosen configuration's seeds is no choice by validation rows, so its score is honest. An
-    ensemble picked on those rows looks better by luck: it must lead by more than the deviation of the difference.
+    ensemble picked on those rows looks better by luck. So picking is first judged on rows that it has not seen: it must
+    lead there by more than the deviation of the difference.
     """
     y, most = ctx.validation_targets, ctx.spec.recipe.ensemble
     if most == 1:
         return [max(seeds, key=lambda c: ctx.metric.sign * ctx.metric(y, c.predictions))], "the best seed, as asked"
-    plain = list(seeds[:most])
-    everything = [*seeds, *library]
-    picked = [everything[i] for i in choose([c.predictions for c in everything], y, ctx.metric, most)]
-    lead = ctx.metric.sign * (ctx.metric(y, together(picked)) - ctx.metric(y, together(plain)))
+    plain, everything = list(seeds[:most]), [*seeds, *library]
+    predictions = [c.predictions for c in everything]
+    lead = lead_on_unseen(predictions, together(plain), y, ctx.metric, most, derive(ctx.spec.seed, "halves"))
+    picked = [everything[i] for i in choose(predictions, y, ctx.metric, most)]
     seed = derive(ctx.spec.seed, "ensemble")
     needed = difference_over_rows(ctx.metric, y, [together(picked)], [together(plain)], seed=seed)
-    if lead > needed:
-        return picked, f"picked from {len(everything)}, {lead:.2g} ahead of the mean of all seeds"
-    return plain, f"the mean of all seeds; picking from {len(everything)} would lead by {lead:.2g}, no more than luck"
+    told = f"picking from {len(everything)} leads by {lead:+.2g} on rows it has not seen"
+    return (picked, told) if lead > needed else (plain, f"the mean of all seeds; {told}, which is no gain")
 
 
 def _close(ctx: Context, row: StageRow, usual: Repeated, bar: Bar) -> None:

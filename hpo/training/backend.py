@@ -10,15 +10,15 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
-os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-
-import keras
-import numpy as np
-from keras import ops
-
 from hpo.errors import InputError, Problem
+from hpo.training.quiet import without_chatter
 from hpo.values import Array
+
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+with without_chatter():
+    import keras
+    import numpy as np
+    from keras import ops
 
 __all__ = [
     "assign", "compiled_gradient_norm", "compiled_outputs", "device", "double_precision", "gradient", "host", "keras",
@@ -44,8 +44,9 @@ def prepare() -> str:
     if not _jax():
         import tensorflow as tf
 
-        for gpu in tf.config.list_physical_devices("GPU"):
-            tf.config.experimental.set_memory_growth(gpu, True)
+        with without_chatter():
+            for gpu in tf.config.list_physical_devices("GPU"):
+                tf.config.experimental.set_memory_growth(gpu, True)
     return device()
 
 

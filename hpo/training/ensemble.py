@@ -40,3 +40,21 @@ def choose(predictions: Sequence[Array], y: Array, metric: Metric, most: int) ->
         total += predictions[best]
         score = scores[best]
     return tuple(chosen)
+
+
+def lead_on_unseen(
+    predictions: Sequence[Array], plain: Array, y: Array, metric: Metric, most: int, seed: int, *, halvings: int = 10
+) -> float:
+    """By how much picking (`choose`) beats the prediction `plain` on rows that it did not pick on; negative: it loses.
+
+    The rows are halved at random `halvings` times; each half picks once and judges once, and the leads are averaged.
+    """
+    rng, leads = np.random.default_rng(seed), []
+    for _ in range(halvings):
+        order = rng.permutation(len(y))
+        halves = order[: len(y) // 2], order[len(y) // 2 :]
+        for picks, judges in (halves, halves[::-1]):
+            members = choose([p[picks] for p in predictions], y[picks], metric, most)
+            together = np.mean([predictions[i][judges] for i in members], axis=0)
+            leads.append(metric.sign * (metric(y[judges], together) - metric(y[judges], plain[judges])))
+    return float(np.nanmean(leads))

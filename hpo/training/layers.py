@@ -65,7 +65,12 @@ class RuntimeLayer(keras.layers.Layer):  # type: ignore[misc]
     def scalar(self, name: str, value: float, dtype: str = "float32") -> Any:
         """A non-trainable scalar variable; its name is the hyperparameter's."""
         return self.add_weight(
-            shape=(), initializer=keras.initializers.Constant(value), dtype=dtype, trainable=False, name=name
+            shape=(),
+            initializer=keras.initializers.Constant(value),
+            dtype=dtype,
+            trainable=False,
+            autocast=False,
+            name=name,
         )
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:

@@ -55,6 +55,14 @@ def test_leak_of_a_numeric_target_is_named_and_noise_is_not(tmp_path):
     assert dataset.description.single["noise"] < 0.1
 
 
+def test_columns_of_noise_explain_nothing(tmp_path):
+    rng = np.random.default_rng(9)
+    columns = {**table(400), "noise": rng.normal(size=400), "word": [f"w{i}" for i in rng.integers(0, 60, 400)]}
+    single = load_table(tmp_path, columns).description.single
+    assert max(single["noise"], single["word"], single["colour"]) < 0.02
+    assert min(single["size"], single["weight"]) > 0.02
+
+
 def test_conflict_floor_of_classes_is_the_conditional_entropy():
     # Group 0: classes 0,0,0,1; group 1: 1,1; group 2: 0,1.
     group, y = np.array([5, 5, 5, 5, 9, 9, 2, 2], np.uint64), np.array([0, 0, 0, 1, 1, 1, 0, 1])

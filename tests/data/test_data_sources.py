@@ -148,6 +148,18 @@ def test_numbers_as_labels_and_other_metrics(tmp_path):
     assert as_number.metric == "r2"
 
 
+def test_blanks_quotes_and_infinities_of_a_text_file(tmp_path):
+    rows = [
+        f'{i % 9}, "{"ab"[i % 2]}, c", {"inf" if i == 5 else i % 7} , {"yes" if i % 3 else "no"} ' for i in range(90)
+    ]
+    (tmp_path / "t.csv").write_text("\n".join(["a, b ,n, kind", *rows]))
+    dataset = local(tmp_path / "t.csv", target="kind")
+    assert dataset.facts.classes == ("no", "yes")
+    assert dataset.feature_names == ("a", "b=a, c", "b=b, c", "n")
+    assert dataset.description.origin.missing == {"n": 1}
+    assert np.isfinite(dataset.prepared.x).all()
+
+
 @pytest.mark.parametrize(
     ("lines", "separator", "header"),
     [

@@ -1,5 +1,6 @@
 """Connecting: what users get wrong, what is created, and what is left behind."""
 
+import secrets
 import shutil
 import signal
 import sqlite3
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from hpo.errors import Fault, InputError
-from hpo.records import migrate, schema
+from hpo.records import migrate, schema, versions
 from hpo.records.database import Database, connect, now
 from hpo.records.studies import Studies
 from hpo.records.urls import label, normalise
@@ -84,10 +86,10 @@ def test_an_empty_file_becomes_a_database_and_readers_make_none(tmp_path: Path) 
 
 def test_a_failed_creation_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = tmp_path / "migrations"
-    shutil.copytree(migrate.bundled("alembic"), broken)
+    shutil.copytree(versions.bundled("alembic"), broken)
     with (broken / "versions" / "0001_first.py").open("a") as file:
         file.write("\n\nfirst = upgrade\n\n\ndef upgrade():\n    first()\n    op.execute('CREATE nonsense')\n")
-    monkeypatch.setattr(migrate, "bundled", lambda folder: broken)
+    monkeypatch.setattr(versions, "bundled", lambda folder: broken)
     with pytest.raises(Fault, match="syntax error"):
         connect(f"sqlite:///{tmp_path}/hpo.db")
     assert names(tmp_path) == ["migrations"]
@@ -111,9 +113,19 @@ def test_other_versions_are_refused_with_the_remedy(any_url: str) -> None:
     assert migrate.current(any_url) == migrate.head()
 
 
+def test_a_database_that_may_not_be_written_is_the_users_to_mend(fresh_url: Callable[[str], str]) -> None:
+    url = normalise(fresh_url("embedded_postgresql"))
+    role = f"reader_{secrets.token_hex(4)}"
+    with Database(url) as owner, owner.write() as connection:
+        connection.exec_driver_sql(f"CREATE ROLE {role} LOGIN")
+        connection.exec_driver_sql("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+    with pytest.raises(InputError, match="permission denied"):
+        connect(url.set(username=role).render_as_string(hide_password=False))
+
+
 def test_an_older_version_asks_for_an_upgrade(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     connect(sqlite_url).close()
-    monkeypatch.setattr(migrate, "head", lambda: "0002")
+    monkeypatch.setattr(versions, "head", lambda: "0002")
     with pytest.raises(InputError, match="hpo db upgrade"):
         connect(sqlite_url)
 
@@ -121,7 +133,7 @@ def test_an_older_version_asks_for_an_upgrade(sqlite_url: str, monkeypatch: pyte
 def test_models_equal_the_schema_and_versions_go_down_and_up(any_url: str) -> None:
     with connect(any_url) as db:
         Studies(db).open("kept?", {}, "f", 0)
-        options = {"version_table": schema.VERSION_TABLE, "include_name": lambda n, k, _: migrate.is_ours(n, k)}
+        options = {"version_table": schema.VERSION_TABLE, "include_name": lambda n, k, _: versions.is_ours(n, k)}
         with db.engine.connect() as connection:
             connection.exec_driver_sql("CREATE TABLE theirs (x INTEGER)")
             connection.commit()
@@ -141,7 +153,7 @@ def test_models_equal_the_schema_and_versions_go_down_and_up(any_url: str) -> No
 
 
 def test_a_single_line_of_versions() -> None:
-    heads = migrate._script().get_heads()
+    heads = versions._script().get_heads()
     assert heads == [migrate.head()]
 
 
@@ -196,12 +208,32 @@ def test_a_read_sees_one_moment(db: Database) -> None:
 def test_a_write_waits_for_another_one_and_is_given_up_in_the_end(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hpo.records.database.BUSY_SECONDS", 0.05)
-    monkeypatch.setattr("hpo.records.database.ATTEMPTS", 3)
+    monkeypatch.setattr("hpo.records.connection.BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("hpo.records.connection.ATTEMPTS", 3)
     with connect(sqlite_url) as db, connect(sqlite_url) as other:
         with other.write(), pytest.raises(Fault, match=r"hpo\.db: the database failed: database is locked"):
             db.transact(lambda c: None)
         db.transact(lambda c: None)
+
+
+def test_a_write_that_reads_first_waits_for_its_turn(db: Database) -> None:
+    """SQLite would refuse one of two such writers, not let it wait, if they did not ask for the write lock at once."""
+    row, study = Studies(db).open("counted", {}, "f", 0), schema.study
+    same = study.c.id == row.id
+
+    def work() -> None:
+        for _ in range(20):
+            with db.write() as connection:
+                lock = sa.select(study.c.seed).where(same).with_for_update()
+                seed = connection.execute(lock).scalar_one()
+                connection.execute(sa.update(study).where(same).values(seed=seed + 1))
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert Studies(db).get("counted").seed == 60
 
 
 def test_alembic_says_nothing(tmp_path: Path) -> None:

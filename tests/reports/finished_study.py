@@ -226,5 +226,5 @@ def _diagnosis(made: _Made) -> Diagnosis:
     if made.diverged:
         return Diagnosis("diverged", "The loss became infinite or NaN in epoch 7: a lower rate.")
     if made.validation_loss - made.training_loss > 0.07:
-        return Diagnosis("overfit", "Validation loss stays above training loss, 4 times the noise.")
+        return Diagnosis("overfit", "Validation loss stays above training loss, <i>4</i> times the noise.")
     return Diagnosis("healthy", "Both losses fell and stayed together.")

@@ -86,6 +86,7 @@ def test_every_stage_has_its_section_question_and_verdict(page: Outline) -> None
 
 def test_text_of_verdicts_is_escaped(page: Outline) -> None:
     assert words(page).count("<b>&</b>") == 3
+    assert "<i>4</i> times the noise" in words(page)
 
 
 def test_the_comparison_has_intervals_and_says_which_look_it_was(page: Outline) -> None:

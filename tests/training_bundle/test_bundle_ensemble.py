@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hpo.metrics import METRICS
-from hpo.training.ensemble import choose
+from hpo.training.ensemble import choose, lead_on_unseen
 
 
 def column(*values):
@@ -56,3 +56,21 @@ def test_no_more_than_asked():
     y = np.array([1.0, 2.0, 3.0])
     predictions = [column(0, 2, 4), column(1.5, 2.5, 3.5), column(2, 2, 2)]
     assert choose(predictions, y, METRICS["mse"], 1) == (1,)
+
+
+def test_picking_among_equals_leads_nowhere_on_unseen_rows():
+    """Pure luck: candidates of equal skill whose hits are independent, against the mean of all of them."""
+    metric, rng, leads = METRICS["accuracy"], np.random.default_rng(0), []
+    for seed in range(20):
+        y = rng.integers(0, 2, 300)
+        guesses = [np.eye(2)[np.where(rng.random(300) < 0.8, y, 1 - y)] for _ in range(15)]
+        leads.append(lead_on_unseen(guesses, guesses[0], y, metric, 1, seed))
+    assert abs(np.mean(leads)) < 0.01
+
+
+def test_picking_a_better_model_leads_on_unseen_rows():
+    metric, rng = METRICS["accuracy"], np.random.default_rng(1)
+    y = rng.integers(0, 2, 400)
+    weak, strong = (np.eye(2)[np.where(rng.random(400) < share, y, 1 - y)] for share in (0.7, 0.95))
+    lead = lead_on_unseen([weak, strong], weak, y, metric, 1, 0)
+    assert lead == pytest.approx(metric(y, strong) - metric(y, weak), abs=0.02)
