@@ -92,13 +92,14 @@ class LiveProgress:
             case StageStarted(stage, attempt, question, trials):
                 self._drop()
                 self._say((label(stage, attempt), "bold"), (f" {question}", "dim"))
-                self._task = self._bars.add_task(label(stage, attempt), total=trials if trials > 0 else None, best="",
-                                                 left="")  # fmt: skip
+                self._task = self._bars.add_task(label(stage, attempt), total=None, count="", best="", left="")
+                if trials > 0:
+                    self._show(0, trials)
             case TrialFinished():
-                self._show(event.done, event.planned, event.best, event.seconds_left)
+                left = "" if event.seconds_left is None else f"{duration(event.seconds_left)} left"
+                self._show(event.done, event.planned, best=f"best {number(event.best)}", left=left)
             case RunsFinished(_, _, purpose, done, planned):
-                if self._task is not None:
-                    self._bars.update(self._task, completed=done, total=planned or None, left=f"{purpose} runs")
+                self._show(done, planned, left=f"{purpose} runs")
             case StageFinished():
                 self._drop()
                 how = "already done" if event.reused else duration(event.seconds)
@@ -115,12 +116,11 @@ class LiveProgress:
 
         self._console.print(Text.assemble(*parts))
 
-    def _show(self, done: int, planned: int, best: float | None, left: float | None) -> None:
+    def _show(self, done: int, planned: int, **fields: Any) -> None:
         if self._task is not None:
-            self._bars.update(
-                self._task, completed=done, total=planned if planned > 0 else None, best=f"best {number(best)}",
-                left="" if left is None else f"{duration(left)} left",
-            )  # fmt: skip
+            total = planned if planned > 0 else None
+            count = f"{done}/{planned}" if planned > 0 else str(done)
+            self._bars.update(self._task, completed=done, total=total, count=count, **fields)
 
     def _drop(self) -> None:
         if self._task is not None:
@@ -129,10 +129,10 @@ class LiveProgress:
 
 
 def _bars(console: Any) -> "Progress":
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     return Progress(
-        SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=28), MofNCompleteColumn(),
+        SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=28), TextColumn("{task.fields[count]}"),
         TextColumn("{task.fields[best]}"), TextColumn("[dim]{task.fields[left]}"), TimeElapsedColumn(),
         console=console, transient=True,
     )  # fmt: skip

@@ -10,10 +10,11 @@ if TYPE_CHECKING:
     from hpo.recipe.stages import StagePlan
     from hpo.studyfile.spec import StudySpec
 
-STARTUP = 10.0
-"""Seconds before the first run: importing TensorFlow."""
-PER_RUN = 2.0
-"""Seconds to build and trace a network of a new structure, as most of a search's runs are."""
+STARTUP = 20.0
+"""Seconds besides the runs: importing TensorFlow, the skeleton's checks, the export."""
+PER_STRUCTURE = 2.0
+"""Seconds to build and trace a network of a new structure, as most trials of `VARY_STRUCTURE` have."""
+VARY_STRUCTURE = ("overfit", "regularize")
 PER_STEP = 0.0007
 """Seconds of one batch of a small network under `model.fit` on a CPU core, its overhead mainly."""
 PER_PRODUCT = 1.2e-10
@@ -61,8 +62,8 @@ def _data(spec: "StudySpec", data_dir: str | None) -> "tuple[Dataset, tuple[str,
 def estimate(spec: "StudySpec", stages: "tuple[StagePlan, ...]", dataset: "Dataset | None") -> float | None:
     """Seconds of the whole run on one worker: a coarse model of `model.fit` on a CPU, within a factor of three or so.
 
-    seconds = startup + runs * (build + epochs * (steps * overhead + rows * weights * 6 * time of a product)), with the
-    default network's weights; 6 products a weight and row: two of the forward, four of the backward pass. A budget in
+    seconds = startup + structures * build + runs * epochs * (steps * overhead + rows * weights * 6 * time of a product),
+    with the default network's weights; 6 products a weight and row: two of the forward, four of the backward pass. A budget in
     seconds bounds the search.
     """
     if dataset is None or any(stage.trials < 0 for stage in stages):
@@ -72,7 +73,9 @@ def estimate(spec: "StudySpec", stages: "tuple[StagePlan, ...]", dataset: "Datas
     batch = min(int(default.get("batch_size", 32)), rows)
     weights = _weights(default, dataset.facts.input_shape, dataset.facts.outputs)
     epoch = rows // batch * PER_STEP + rows * weights * 6 * PER_PRODUCT
-    seconds = STARTUP + sum(stage.runs for stage in stages) * (PER_RUN + spec.budget.epochs * epoch)
+    structures = sum(stage.trials for stage in stages if stage.stage in VARY_STRUCTURE)
+    runs = sum(stage.runs for stage in stages)
+    seconds = STARTUP + structures * PER_STRUCTURE + runs * spec.budget.epochs * epoch
     return seconds if spec.budget.seconds is None else min(seconds, spec.budget.seconds)
 
 

@@ -204,6 +204,15 @@ def test_adding_the_same_runs_again_adds_none(bench: Bench) -> None:
         bench.queue.add_runs(stage.id, 7, more)
 
 
+def test_a_text_is_stored_whole_or_refused(bench: Bench) -> None:
+    stage, long = bench.stage(), "s" * 65
+    try:
+        bench.queue.add_trials(stage, [trial(0, structure=long)])
+    except Fault:
+        long = ""
+    assert [t.structure for t in bench.queue.trials(stage.id)] == [long] * bool(long)
+
+
 def test_dropped_runs_are_not_leased(bench: Bench) -> None:
     bench.queue.add_trials(stage := bench.stage(), [trial(n) for n in range(3)])
     bench.queue.lease(bench.study.id, "w", 1, 60)
