@@ -62,9 +62,9 @@ def _data(spec: "StudySpec", data_dir: str | None) -> "tuple[Dataset, tuple[str,
 def estimate(spec: "StudySpec", stages: "tuple[StagePlan, ...]", dataset: "Dataset | None") -> float | None:
     """Seconds of the whole run on one worker: a coarse model of `model.fit` on a CPU, within a factor of three or so.
 
-    seconds = startup + structures * build + runs * epochs * (steps * overhead + rows * weights * 6 * time of a product),
-    with the default network's weights; 6 products a weight and row: two of the forward, four of the backward pass. A budget in
-    seconds bounds the search.
+    seconds = startup + structures * build + runs * epochs * epoch, where epoch = steps * overhead + 6 * rows * weights
+    * time of a product, with the default network's weights (6: one multiplication and one addition forward, twice as
+    many backward). A budget in seconds bounds the search.
     """
     if dataset is None or any(stage.trials < 0 for stage in stages):
         return spec.budget.seconds

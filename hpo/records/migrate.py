@@ -1,10 +1,12 @@
 """Bringing a database, given by its URL, to another version of the schema."""
 
+from pathlib import Path
+
 from hpo.records import versions
 from hpo.records.database import open_database
 from hpo.records.versions import head
 
-__all__ = ["current", "downgrade", "head", "upgrade"]
+__all__ = ["current", "downgrade", "draft", "head", "upgrade"]
 
 
 def current(url: str) -> str | None:
@@ -25,3 +27,9 @@ def downgrade(url: str, revision: str) -> None:
     with open_database(url, create=False) as db:
         versions.check_known(db)
         versions.run(db, "downgrade", revision)
+
+
+def draft(url: str, message: str) -> Path:
+    """For developers: a new migration file, from the tables of a database at the newest version to `schema`'s."""
+    with open_database(url, create=False) as db:
+        return versions.draft(db, message, f"{int(head()) + 1:04d}")

@@ -64,13 +64,19 @@ class Studies:
             "task": task, "metric": metric, "direction": direction, "data_source": data_source,
             "data_fingerprint": data_fingerprint,
         }  # fmt: skip
-        self._db.transact(lambda c: c.execute(sa.update(schema.study).where(schema.study.c.id == study_id), values))
+
+        def work(connection: Connection) -> None:
+            hold_study(connection, study_id, self._leader)
+            connection.execute(sa.update(schema.study).where(schema.study.c.id == study_id).values(values))
+
+        self._db.transact(work)
 
     def set_state(self, study_id: int, state: StudyState) -> None:
         """`running`: workers may lease its runs. `stopped`, `failed`: its open stages are so too. `finished`."""
         study, stage = schema.study, schema.stage
 
         def work(connection: Connection) -> None:
+            hold_study(connection, study_id, self._leader)
             moment = now(connection)
             values: dict[str, Any] = {"state": state, "finished_at": None if state == "running" else moment}
             if state == "running":

@@ -9,11 +9,12 @@ import contextlib
 import io
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import sqlalchemy as sa
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
+from alembic.script import Script, ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
@@ -91,6 +92,17 @@ def run(db: Database, direction: str, revision: str) -> None:
             remedy = "Give the user the right to make tables there, or use another database."
             raise InputError(Problem(db.label, "", "a database that can be written", db.words(error), remedy)) from None
         raise db.fault(error) from error
+
+
+def draft(db: Database, message: str, revision: str) -> Path:
+    """Write a migration from the database's tables to those of `schema`, for a developer to read and mend."""
+    with _one_thread, _exclusive(db) as connection:
+        config = _config()
+        config.attributes["connection"] = connection
+        script = command.revision(config, message, autogenerate=True, rev_id=revision)
+    if not isinstance(script, Script):
+        raise Fault("Alembic drafted no migration, or several.")
+    return Path(script.path)
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from records_support import optuna_storage
 
 from hpo.errors import Fault, InputError
 from hpo.records import migrate, schema, versions
@@ -150,6 +151,25 @@ def test_models_equal_the_schema_and_versions_go_down_and_up(any_url: str) -> No
         assert Studies(db).all() == []
         with db.read() as connection:
             assert "theirs" in sa.inspect(connection).get_table_names()
+
+
+def test_a_drafted_migration_leaves_the_tables_of_others_alone(
+    any_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(versions.bundled("alembic"), tmp_path / "migrations")
+    monkeypatch.setattr(versions, "bundled", lambda folder: tmp_path / "migrations")
+    connect(any_url).close()
+    with optuna_storage(any_url):
+        pass
+    text = migrate.draft(any_url, "nothing new").read_text()
+    assert 'revision = "0002"' in text.replace("'", '"')
+    assert text.count("    pass") == 2, text
+    migrate.upgrade(any_url)
+    assert migrate.current(any_url) == "0002"
+    migrate.downgrade(any_url, "0001")
+    assert migrate.current(any_url) == "0001"
+    with optuna_storage(any_url) as storage:
+        assert storage.get_all_studies() == []
 
 
 def test_a_single_line_of_versions() -> None:

@@ -110,6 +110,8 @@ def test_only_the_leader_begins_and_ends_stages(bench: Bench) -> None:
         late.end_stage(stage.id, VERDICT, ())
     with pytest.raises(LeaseLost):
         late.begin_stage(bench.study.id, "squeeze", 1, 5, "f", None, None, 0, None, None)
+    with pytest.raises(LeaseLost):
+        late.set_state(bench.study.id, "failed")
     Studies(bench.db, leader=leader).end_stage(stage.id, VERDICT, ())
     bench.workers.gone(leader)
     assert bench.workers.lead(bench.study.id, "next", 60), "a leader that has left is replaced at once"
