@@ -43,6 +43,19 @@ def still_improving(curve: Curve, noise: float = 0.0) -> bool:
     return bool(int(np.argmin(losses)) >= len(losses) - part and before - last > max(IMPROVING * abs(before), noise))
 
 
+def pace(curve: Curve) -> float:
+    """How steadily the training loss falls: its fall over the second half of the epochs as a share of the first half's.
+
+    Near 1: as fast at the end as at the beginning, the mark of a learning rate that is far too low. An exponential fall
+    that has gone three quarters of its way has 0.5. Zero where the loss does not fall all along.
+    """
+    losses = curve.training_loss
+    if len(losses) < 3 or not np.isfinite(losses).all() or not (np.diff(losses) < 0).all():
+        return 0.0
+    half = (len(losses) - 1) // 2
+    return float((losses[-1 - half] - losses[-1]) / (losses[0] - losses[half]))
+
+
 def diagnose(curve: Curve, *, diverged: bool, training_loss: float, validation_loss: float, scale: Scale) -> Diagnosis:
     """The first of these that holds: diverged, overfit, still improving, underfit, healthy.
 
@@ -57,7 +70,7 @@ def diagnose(curve: Curve, *, diverged: bool, training_loss: float, validation_l
             {"epochs": float(len(curve)), "learning_rate": rate},
         )
     gap = validation_loss - training_loss
-    evidence["gap"] = gap
+    evidence |= {"gap": gap, "pace": pace(curve)}
     if has_gap(training_loss, validation_loss, scale):
         return Diagnosis(
             "overfit",

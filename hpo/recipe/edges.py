@@ -52,15 +52,42 @@ class Edge:
     """So many of the `best` lie near the end."""
     old: FloatRange | IntRange
     new: FloatRange | IntRange
+    slow: bool = False
+    """The best trials need not lie at the end: their losses say that it is too low."""
 
     @property
     def sentence(self) -> str:
         end = self.old.high if self.side == "high" else self.old.low
         moved = self.new.high if self.side == "high" else self.new.low
+        if self.slow:
+            return (
+                f"The losses of the {self.best} best trials fall as steadily at the end as at the beginning: the "
+                f"{self.side} end of {self.name} ({end:g}) is too low, widened to {moved:g}."
+            )
         return (
             f"{self.crowd} of the {self.best} best trials lie at the {self.side} end of {self.name} ({end:g}): "
             f"widened to {moved:g}."
         )
+
+
+STEADY = 0.5
+"""A training loss that falls in its second half by this share of its first has not settled: see `diagnosis.pace`."""
+
+
+def slow_rate_edge(space: SearchSpace, best: Sequence[tuple[Configuration, float]]) -> tuple[Edge, ...]:
+    """The upper end of the learning rate, where every one of the best trials still falls as steadily as it began.
+
+    best: configuration and pace of the best trials, `FEWEST` at least. Their values need not crowd the end: where all
+    rates are far too low, what a trial reaches depends on its first weights more than on its rate.
+    """
+    name = "learning_rate"
+    if len(best) < FEWEST or name not in space or any(pace < STEADY for _, pace in best):
+        return ()
+    range_, end = space[name].range, bound(space, name, "high")
+    if isinstance(range_, (Choice, Fixed)) or end is None:
+        return ()
+    near = sum(_near(position(range_, float(c[name])), "high") for c, _ in best)
+    return (Edge(name, "high", near, len(best), range_, widened(range_, "high", end), slow=True),)
 
 
 def crowded_edges(space: SearchSpace, trials: Sequence[Ranked]) -> tuple[Edge, ...]:

@@ -25,6 +25,8 @@ class Tried:
     parameters: int
     diagnosis: str
     origin: str = "sampler"
+    pace: float = 0.0
+    """See `diagnosis.pace`: near 1 where the learning rate is far too low."""
 
     @property
     def gap(self) -> float:

@@ -66,4 +66,5 @@ def tried(trial: TrialRow) -> Tried:
         trial.parameters or 0,
         trial.diagnosis.name if trial.diagnosis else "",
         trial.origin,
+        trial.diagnosis.evidence.get("pace", 0.0) if trial.diagnosis else 0.0,
     )

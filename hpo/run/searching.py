@@ -12,8 +12,8 @@ from time import monotonic
 
 from hpo.errors import Fault
 from hpo.metrics import Direction
-from hpo.recipe.edges import Edge, crowded_edges
-from hpo.recipe.judging import Bar, Tried, ranked
+from hpo.recipe.edges import FEWEST, Edge, crowded_edges, slow_rate_edge
+from hpo.recipe.judging import Bar, Tried, complete, ranked
 from hpo.recipe.stages import EDGE_CHECK
 from hpo.recipe.stopping import patience, plateau
 from hpo.records.rows import ClosedTrial, NewRun, NewTrial, OptunaParam, Origin, RunRow, StageRow, TrialRow
@@ -86,7 +86,7 @@ class StageSearch:
             else:
                 self._ctx.work()
         trials = tuple(tried(self._rows[n]) for n in sorted(self._rows))
-        edges = crowded_edges(self._task.space, ranked(trials, self._sign)) if self._task.may_widen else ()
+        edges = self._edges(trials) if self._task.may_widen else ()
         if ended != _EDGES:
             return Searched(trials, ended or "", (), self._new())
         return Searched(trials, ended, edges, self._new())
@@ -111,10 +111,17 @@ class StageSearch:
         if self._task.may_widen and planned is not None and new >= ceil(EDGE_CHECK * planned) and planned - new >= 2:
             if any(t.state == "running" for t in self._rows.values()):
                 return _EDGES if self._at_check(new, planned) else None
-            ranks = ranked([tried(t) for t in self._rows.values()], self._sign)
-            if self._at_check(new, planned) and crowded_edges(self._task.space, ranks):
+            if self._at_check(new, planned) and self._edges([tried(t) for t in self._rows.values()]):
                 return _EDGES
         return None
+
+    def _edges(self, trials: Sequence[Tried]) -> tuple[Edge, ...]:
+        """Ranges that end too early, the slow learning rate first."""
+        space = self._task.space
+        best = sorted(complete(trials), key=lambda t: -self._sign * (t.value or 0.0))[:FEWEST]
+        slow = slow_rate_edge(space, [(t.configuration, t.pace) for t in best])
+        named = {e.name for e in slow}
+        return slow + tuple(e for e in crowded_edges(space, ranked(trials, self._sign)) if e.name not in named)
 
     def _at_check(self, new: int, planned: int) -> bool:
         """Edges are looked at once, when just so many trials have been proposed."""
