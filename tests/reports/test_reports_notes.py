@@ -51,7 +51,7 @@ def test_frames_as_text() -> None:
 
 def test_unknown_models_keep_their_name() -> None:
     row = {"model": "other", "metric": "mse", "value": 1.0, "low": 0.5, "high": 1.5, "rows": 7}
-    assert score_table(pd.DataFrame([row])).rows == (("other", "mse", "1.0 [0.5, 1.5]", "7"),)
+    assert score_table(pd.DataFrame([row])).rows == (("other", "mse", "1.00 [0.50, 1.50]", "7"),)
 
 
 def test_trials_line() -> None:

@@ -27,13 +27,15 @@ def test_number(value: object, text: str) -> None:
     [
         (0.98056, 0.96389, 0.99444, "0.981 [0.964, 0.994]"),
         (54321.9, 53000.0, 56000.0, "54322 [53000, 56000]"),
-        (0.5, 0.1, 0.9, "0.50 [0.10, 0.90]"),
+        (0.5, 0.1, 0.9, "0.500 [0.100, 0.900]"),
+        (52.34, 45.1, 59.0, "52.3 [45.1, 59.0]"),
+        (3.2, 1.0, 60.0, "3.2 [1.0, 60.0]"),
         (1.0, 1.0, 1.0, "1.0000 [1.0000, 1.0000]"),
         (0.5, None, 0.9, "0.5"),
         (None, 0.1, 0.9, "-"),
     ],
 )
-def test_interval_shows_as_many_digits_as_its_width_allows(value: object, low: object, high: object, text: str) -> None:
+def test_interval_shows_what_its_width_allows_and_three_digits_at_least(value: object, low: object, high: object, text: str) -> None:
     assert interval(value, low, high) == text
 
 
