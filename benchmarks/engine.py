@@ -1,7 +1,7 @@
 """Cost of a trial: a session of the `fit` engine against a Keras model built, compiled and fitted anew for each trial.
 
-scikit-learn's digits, 64-64-10, relu, Adam, batch 32, 15 epochs, validation after each epoch on both sides. Learning rate
-and dropout differ from trial to trial. The sides take turns; imports apart, tracing included.
+scikit-learn's digits, 64-64-10, relu, Adam, batch 32, 15 epochs, validation after each epoch on both sides. Learning
+rate and dropout differ from trial to trial. The sides take turns; imports apart, tracing included.
 """
 
 import statistics
@@ -41,11 +41,17 @@ def plain(k: int) -> float:
     """The same network as a user would write it."""
     layer, drop = keras.layers.Dense, keras.layers.Dropout
     model = keras.Sequential(
-        [keras.Input((64,)), layer(64, "relu"), drop(drops[k]), layer(64, "relu"), drop(drops[k]), layer(10)]
+        [
+            keras.Input((64,)),
+            layer(64, activation="relu"),
+            drop(float(drops[k])),
+            layer(64, activation="relu"),
+            drop(float(drops[k])),
+            layer(10),
+        ]
     )
-    model.compile(
-        keras.optimizers.Adam(rates[k]), keras.losses.SparseCategoricalCrossentropy(from_logits=True), ["accuracy"]
-    )
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(float(rates[k])), loss, metrics=["accuracy"])
     validation = (fold.x_valid, fold.y_valid)
     history = model.fit(fold.x_train, fold.y_train, batch_size=32, epochs=EPOCHS, verbose=0, validation_data=validation)
     return float(history.history["val_accuracy"][-1])

@@ -36,6 +36,15 @@ curve = Curve(column, column, column, column, column, column)
 empty = np.zeros((0, 1), np.float32)
 result = RunResult(Outcome.DONE, curve, EPOCHS, 0.1, 0.2, 0.9, 0.8, 1000, 0.1, "fit", "cpu", empty, ())
 
+
+def trial_of(number: int, values: np.ndarray) -> NewTrial:
+    """A trial with one run."""
+    configuration = dict(zip(names, map(float, values), strict=True))
+    params = tuple(OptunaParam(k, x, json_of[k]) for k, x in configuration.items())
+    run = NewRun(RunRequest(configuration, number, 0, EPOCHS))
+    return NewTrial(number, "sampler", configuration, frozenset(names), "same", (run,), params)
+
+
 with connect(url) as database:
     studies, queue, workers = Studies(database), Queue(database), Workers(database)
     name = f"bench-{time.time_ns()}"
@@ -50,17 +59,7 @@ with connect(url) as database:
         numbers = range(batch * BATCH, (batch + 1) * BATCH)
         values = rng.uniform(1e-4, 0.9, (BATCH, len(names)))
         began = time.perf_counter()
-        queue.add_trials(
-            stage,
-            [
-                NewTrial(
-                    n, "sampler", dict(zip(names, map(float, v), strict=True)), frozenset(names), "same",
-                    (NewRun(RunRequest({}, n, 0, EPOCHS)),),
-                    tuple(OptunaParam(k, float(x), json_of[k]) for k, x in zip(names, v, strict=True)),
-                )
-                for n, v in zip(numbers, values, strict=True)
-            ],
-        )  # fmt: skip
+        queue.add_trials(stage, [trial_of(n, v) for n, v in zip(numbers, values, strict=True)])
         leased = queue.lease(study.id, worker, BATCH, 60)
         queue.commit(worker, [FinishedRun(run.id, result) for run in leased])
         queue.close_trials(stage, [ClosedTrial(n, "complete", 0.8, 0.1, 0.2, 0.9, 0.8, 1000) for n in numbers])

@@ -20,17 +20,19 @@ def show(found: Checked) -> None:
     rows = tuple((c.name, str(c.status), c.seen) for c in found.checks)
     show_table(TextTable("checks of the data", ("check", "status", "seen"), rows))
     show_lines("notes on the data", [f"{c.name}: {c.sentence}" for c in found.checks if c.status is not Status.PASSED])
-    show_table(plan_table(found.plan))
+    show_table(plan_table(found.plan, found.metric))
     show_lines("what varies", [f"{stage.stage}: {', '.join(stage.varies)}" for stage in found.plan if stage.varies])
     show_lines("warnings", list(spec.warnings))
     click.echo(textwrap.fill(budget(found), 100))
 
 
-def plan_table(plan: tuple[StagePlan, ...]) -> TextTable:
-    """One row a stage."""
+def plan_table(plan: tuple[StagePlan, ...], metric: str | None = None) -> TextTable:
+    """One row a stage; `metric` where it is known."""
     rows = tuple(
-        (p.stage, p.question, p.objective, "by time" if p.trials < 0 else str(p.trials), str(p.runs)) for p in plan
-    )
+        (p.stage, p.question, p.objective.replace("metric", metric or "metric"),
+         "by time" if p.trials < 0 else str(p.trials), str(p.runs))
+        for p in plan
+    )  # fmt: skip
     return TextTable("plan", ("stage", "question", "objective", "trials", "runs"), rows, frozenset(("trials", "runs")))
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import click
 
 from hpo.reports.numbers import duration, number
+from hpo.reports.text import wrapped
 from hpo.run.events import Event, Note, RunsFinished, StageFinished, StageStarted, StudyFinished, TrialFinished
 
 if TYPE_CHECKING:
@@ -58,10 +59,11 @@ def line(event: Event) -> str:
 
 
 class PlainProgress:
-    """One line an event, for logs and pipes."""
+    """One line an event, for logs and pipes; verdicts and notes are wrapped, with their further lines indented."""
 
     def __call__(self, event: Event) -> None:
-        click.echo(line(event))
+        text = line(event)
+        click.echo(wrapped(text, rest="  ") if isinstance(event, StageFinished | Note) else text)
 
     def __enter__(self) -> "PlainProgress":
         return self
@@ -103,18 +105,21 @@ class LiveProgress:
             case StageFinished():
                 self._drop()
                 how = "already done" if event.reused else duration(event.seconds)
-                self._say((f"  {event.verdict.sentence}", ""), (f" ({how})", "dim"))
+                if event.reused:  # nothing said that it began
+                    self._say((label(event.stage, event.attempt), "bold"))
+                self._say((event.verdict.sentence, ""), (f" ({how})", "dim"), indent=2)
             case Note(text):
                 self._say((text, "yellow"))
             case StudyFinished():
                 self._drop()
                 self._say((line(event), "bold"))
 
-    def _say(self, *parts: tuple[str, str]) -> None:
+    def _say(self, *parts: tuple[str, str], indent: int = 0) -> None:
         """Text with styles. Built from parts, since brackets in a verdict (intervals) would be read as markup."""
+        from rich.padding import Padding
         from rich.text import Text
 
-        self._console.print(Text.assemble(*parts))
+        self._console.print(Padding(Text.assemble(*parts), (0, 0, 0, indent), expand=False))
 
     def _show(self, done: int, planned: int, **fields: Any) -> None:
         if self._task is not None:

@@ -1,11 +1,12 @@
 """Prints tables: with rich on a terminal, as plain aligned text elsewhere."""
 
+import re
 import sys
 from typing import Any
 
 import click
 
-from hpo.reports.text import TextTable, plain
+from hpo.reports.text import LINE, TextTable, plain, wrapped
 
 _COLOURS = {"warning": "yellow", "failed": "red", "passed": "green", "finished": "green", "running": "cyan"}
 
@@ -20,7 +21,7 @@ def show_table(table: TextTable) -> None:
     if not table.rows:
         return
     if not on_terminal():
-        click.echo(plain(table) + "\n")
+        click.echo(plain(table, LINE) + "\n")
         return
     from rich import box
     from rich.console import Console
@@ -28,25 +29,35 @@ def show_table(table: TextTable) -> None:
     from rich.text import Text
 
     title = table.title or None
-    drawn = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    drawn = Table(
+        title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )  # fmt: skip
     for column in table.columns:
         # Text cells may wrap on a narrow terminal; numbers never.
         drawn.add_column(column, justify="right" if column in table.right else "left", no_wrap=column in table.right)
     for row in table.rows:
         drawn.add_row(*(Text(cell, style=_COLOURS.get(cell, "")) for cell in row))
     Console(highlight=False).print(drawn)
+    click.echo()
 
 
 def show_lines(title: str, lines: list[str]) -> None:
-    """A heading and its lines, followed by an empty line; nothing where there are no lines."""
+    """A heading and its lines, wrapped, followed by an empty line; nothing where there are no lines."""
     if lines:
-        click.echo("\n".join([f"{title}:", *(f"  {text}" for text in lines)]) + "\n")
+        click.echo("\n".join([f"{title}:", *(wrapped(text, first="  ", rest="    ") for text in lines)]) + "\n")
 
 
-def show_study(results: Any, study: str) -> None:
-    """The stage table, the verdicts, and the scores on the test set."""
+def hidden(url: str) -> str:
+    """A database URL without its password."""
+    return re.sub(r"(//[^/:@]*):[^/@]*@", r"\1:***@", url)
+
+
+def show_study(results: Any, study: str, *, verdicts: bool = True) -> None:
+    """The stage table, the verdicts (unless they were seen just now), and the scores on the test set."""
     from hpo.reports.text import score_table, stage_table, verdict_lines
 
     show_table(stage_table(results, study))
-    show_lines("verdicts", verdict_lines(results, study))
+    if verdicts:
+        show_lines("verdicts", verdict_lines(results, study))
     show_table(score_table(results.scores(study)))

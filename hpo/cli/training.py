@@ -54,7 +54,7 @@ def check(ctx: click.Context, /, study: str, data_dir: str | None, no_data: bool
 @options.data_dir
 @options.overrides
 @click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Local processes that train.")
-@click.option("--export", metavar="DIR", help="Also put the finished bundle into this folder.")
+@click.option("--export", metavar="DIR", help="Folder for the finished bundle.  [default: NAME-bundle]")
 @options.artifacts
 @click.option("--fresh", is_flag=True, help="Forget an earlier study of this name and start anew.")
 def run(study: str, storage: str, data_dir: str | None, workers: int, export: str | None, artifacts: str | None,
@@ -66,6 +66,7 @@ def run(study: str, storage: str, data_dir: str | None, workers: int, export: st
     """
     from hpo.cli import show
     from hpo.cli.progress import progress
+    from hpo.cli.show import hidden
     from hpo.commands import results
     from hpo.commands import run as command
 
@@ -76,7 +77,9 @@ def run(study: str, storage: str, data_dir: str | None, workers: int, export: st
             export=export, fresh=fresh,
         )  # fmt: skip
     click.echo()
-    show.show_study(results.results(storage), done.name)
+    show.show_study(results.results(storage), done.name, verdicts=False)
+    at = "" if storage == options.DEFAULT_STORAGE else f" --storage {hidden(storage)}"
+    click.echo(f"next: hpo report {done.name}{at}\n      hpo results {done.name}{at}")
 
 
 @click.command()

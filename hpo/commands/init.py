@@ -30,10 +30,23 @@ def init(source: str, *, target: str | None, output: str, name: str | None = Non
                                  "Name another with --output, or overwrite it with --force."))  # fmt: skip
     if not path.parent.is_dir():
         raise InputError(Problem(output, "", "an existing folder", f"no folder {path.parent}", "Make it first."))
-    data, seen = describe_file(source, target)
+    try:
+        data, seen = describe_file(source, target)
+    except InputError as error:
+        raise InputError([_as_asked(problem) for problem in error.problems]) from error
     data = replace(data, source=_from_folder(data.source, path.parent))
-    path.write_text(study_text(name or _study_name(source), data, seen), encoding="utf-8")
+    try:
+        path.write_text(study_text(name or _study_name(source), data, seen), encoding="utf-8")
+    except OSError as error:
+        raise InputError(Problem(output, "", "a file that can be written", str(error.strerror),
+                                 "Name another with --output.")) from error  # fmt: skip
     return Initialised(path, tuple(seen))
+
+
+def _as_asked(problem: Problem) -> Problem:
+    """There is no study file yet: its keys are called as the command line calls them."""
+    words = {"data.source": "FILE", "data.target": "--target"}
+    return replace(problem, where="command line", key=words[problem.key]) if problem.key in words else problem
 
 
 def _from_folder(source: str, folder: Path) -> str:

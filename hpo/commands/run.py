@@ -1,7 +1,11 @@
 """`hpo run` and `hpo worker`: train."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
+
+from hpo.errors import InputError, Problem
 
 if TYPE_CHECKING:
     from hpo.records.rows import StudyRow
@@ -28,12 +32,26 @@ def run(
     fresh: bool = False,
 ) -> "StudyRow":
     """Runs a study to its end, or goes on with it where it stopped. Raises Stopped on Ctrl-C."""
+    _refuse_unwritable(Path(export or f"{spec.name}-bundle"))
     from hpo.run import launch
 
     return launch(
         spec, storage=storage, data_dir=data_dir, artifacts=artifacts, workers=workers, export=export, fresh=fresh,
         listener=listener,
     )  # fmt: skip
+
+
+def _refuse_unwritable(bundle: Path) -> None:
+    """The bundle is written last: that its folder cannot hold it is said before hours of training, not after."""
+    place = next(p for p in (bundle.absolute(), *bundle.absolute().parents) if p.exists())
+    try:
+        if bundle.exists() and not bundle.is_dir():
+            raise NotADirectoryError(0, "a file of that name")
+        with TemporaryDirectory(prefix=".hpo-", dir=place):
+            pass
+    except OSError as error:
+        raise InputError(Problem(str(bundle), "", "a folder that can be written, for the finished bundle",
+                                 str(error.strerror), "Name another with --export.")) from error  # fmt: skip
 
 
 def worker(

@@ -85,6 +85,13 @@ def diagnose(curve: Curve, *, diverged: bool, training_loss: float, validation_l
             "higher rate.",
             evidence,
         )
+    if training_loss > scale.prior + GAP_IN_NOISE * scale.noise:
+        return Diagnosis(
+            "underfit",
+            f"Training loss {training_loss:.3g} lies above the {scale.prior:.3g} of always predicting the prior: "
+            "nothing was learned, so look at the learning rate before capacity.",
+            evidence,
+        )
     if training_loss > scale.reference + GAP_IN_NOISE * scale.noise:
         return Diagnosis(
             "underfit",
@@ -93,4 +100,4 @@ def diagnose(curve: Curve, *, diverged: bool, training_loss: float, validation_l
             evidence,
         )
     return Diagnosis("healthy", f"Training loss {training_loss:.3g}, validation loss {validation_loss:.3g}: no gap "
-                     "beyond the noise, nothing left on the table.", evidence)  # fmt: skip
+                     "beyond the noise, and the fall has flattened.", evidence)  # fmt: skip

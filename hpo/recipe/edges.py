@@ -87,7 +87,8 @@ def slow_rate_edge(space: SearchSpace, best: Sequence[tuple[Configuration, float
     if isinstance(range_, (Choice, Fixed)) or end is None:
         return ()
     near = sum(_near(position(range_, float(c[name])), "high") for c, _ in best)
-    return (Edge(name, "high", near, len(best), range_, widened(range_, "high", end), slow=True),)
+    wider = widened(range_, "high", end)
+    return (Edge(name, "high", near, len(best), range_, wider, slow=True),) if wider != range_ else ()
 
 
 def crowded_edges(space: SearchSpace, trials: Sequence[Ranked]) -> tuple[Edge, ...]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hpo.recipe.stages import SEARCHING, SHARES, STAGES, share_of
+from hpo.recipe.stages import SHARES, STAGES, share_of
 from hpo.values import Verdict
 
 SQUEEZE_RESERVE = 0.2
@@ -72,4 +72,4 @@ def allotment(done: Sequence[Done], stage: str, trials: int | None) -> int | Non
 
 def seconds_share(stage: str, left: float) -> float:
     """Seconds that a searching stage may use of those that are left, squeeze's reserve taken off."""
-    return left * (1 - SQUEEZE_RESERVE) * SHARES[stage] if stage in SEARCHING else left
+    return left * (1 - SQUEEZE_RESERVE) * SHARES[stage]

@@ -105,5 +105,6 @@ def best(trials: Sequence[Tried], sign: float) -> Tried:
 
 
 def counted(trials: Sequence[Tried]) -> str:
-    """`12 overfit, 3 healthy, 1 diverged`, most frequent first."""
-    return ", ".join(f"{n} {name}" for name, n in Counter(t.diagnosis for t in trials if t.diagnosis).most_common())
+    """`16 trials (12 overfit, 3 healthy, 1 diverged)`, most frequent first."""
+    kinds = Counter(t.diagnosis or "not trained" for t in trials).most_common()
+    return f"{len(trials)} trial{'s' * (len(trials) != 1)} ({', '.join(f'{n} {name}' for name, n in kinds)})"

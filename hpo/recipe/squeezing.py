@@ -26,6 +26,7 @@ class TestScore:
 def on_squeeze(
     *, metric: Metric, seeds: Sequence[float], longer: Comparison | None, epochs: int, members: Sequence[str], why: str,
     single: float, together: float, scores: Sequence[TestScore], look: int, against: Mapping[str, tuple[float, float]],
+    folds: int = 1, diverged: int = 0,
 ) -> Verdict:  # fmt: skip
     """The exported model and how it compares.
 
@@ -33,20 +34,28 @@ def on_squeeze(
     number, None where it was not tried. members: names of the ensemble's members; why: these, in words. single,
     together: validation metric of one member alone, on average, and of all. look: which opening of this test set it
     was. against: for each baseline the difference of the final model's test metric to it (positive: the final model is
-    better) and the deviation of that difference.
+    better) and the deviation of that difference. folds: networks that each member is the mean of. diverged: seeds that
+    gave no network.
     """
     low, high = min(seeds), max(seeds)
     sentence = f"Over {len(seeds)} seeds validation {metric.name} lies between {low:.4g} and {high:.4g}."
+    if diverged:
+        sentence += f" {diverged} more diverged."
     if longer is not None:
+        sentence += f" Training for {epochs} epochs "
         if longer.gain:
-            sentence += f" Training for {epochs} epochs is a proved gain of {longer.difference:.3g}."
+            sentence += f"is a proved gain of {longer.difference:.3g}."
         else:
-            sentence += f" Training for {epochs} epochs is no proved gain ({longer.difference:+.2g})."
+            used = ", used as not worse" if longer.difference > 0 else ""
+            sentence += f"is no proved gain ({longer.difference:+.2g}){used}."
+    each = f", each the mean of {folds} networks, one a fold" if folds > 1 else ""
     if len(members) > 1:
-        sentence += f" The final model is the mean of {len(members)} networks ({', '.join(members)}: {why}): "
+        what = "members" if folds > 1 else "networks"
+        sentence += f" The final model is the mean of {len(members)} {what}{each} ({', '.join(members)}: {why}): "
         sentence += f"{together:.4g}, where one of them alone has {single:.4g} on average."
     else:
-        sentence += f" The final model is one network ({members[0]}: {why}): {together:.4g}."
+        what = f"the mean of {folds} networks, one a fold" if folds > 1 else "one network"
+        sentence += f" The final model is {what} ({members[0]}: {why}): {together:.4g}."
     sentence += f" The test set was opened once for all (look number {look} on this data): "
     sentence += "; ".join(map(str, scores)) + "."
     sentence += "".join(f" {_against(name, *pair)}" for name, pair in against.items() if name != "prior")

@@ -1,9 +1,9 @@
 """The stages of the recipe as data: the question each asks, what it varies, and its share of the budget."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
-from hpo.space import Fixed, Hyperparameter, IntRange, Kind, SearchSpace
+from hpo.space import Fixed, Hyperparameter, IntRange, Kind, SearchSpace, contains
 from hpo.values import Configuration, Scalar
 
 Objective = Literal["none", "training loss", "validation metric"]
@@ -148,7 +148,7 @@ def plan(
         names = tuple(h.name for h in space.varying if searched(stage.name, h))
         count = 0
         if stage.name in SEARCHING:
-            count = -1 if left is None else share_of(stage.name, left) if names else 0
+            count = -1 if left is None else share_of(stage.name, left) if names else min(left, 1)
             left = None if left is None else left - max(count, 0)
         fixed_runs = {"baseline": seeds, "regularize": 3 * proof_seeds, "tune": 3 * proof_seeds, "squeeze": proof_seeds}
         runs = (max(count, 0) + fixed_runs.get(stage.name, 0)) * folds
@@ -161,6 +161,14 @@ def share_of(stage: str, left: int) -> int:
     return min(left, max(1, round(left * SHARES[stage])))
 
 
-def freed(space: SearchSpace, names: tuple[str, ...]) -> SearchSpace:
-    """The space with names struck from `unstated`: a verdict has given them a range of their own."""
-    return replace(space, unstated=space.unstated - set(names))
+def anything_varies(space: SearchSpace) -> bool:
+    """Whether the space holds two configurations that differ in what matters.
+
+    A hyperparameter whose condition rests on a value that is fixed otherwise never matters: momentum under Adam.
+    """
+
+    def possible(name: str) -> bool:
+        when = space[name].when
+        return all(any(contains(space[on].range, v) for v in allowed) and possible(on) for on, allowed in when)
+
+    return any(possible(h.name) for h in space.varying)

@@ -5,7 +5,7 @@ Decisions: `go on`; `widen` (the stage goes on as another attempt in a wider spa
 """
 
 from collections.abc import Mapping, Sequence
-from math import sqrt
+from math import isfinite, sqrt
 from typing import Any
 
 from hpo.metrics import Metric
@@ -13,6 +13,7 @@ from hpo.recipe.diagnosis import GAP_IN_NOISE, has_gap
 from hpo.recipe.edges import Edge
 from hpo.recipe.judging import Bar, Baseline, Proved, Tried, best, complete, counted
 from hpo.recipe.noise import Noise
+from hpo.recipe.stages import CAPACITY
 from hpo.space.plain import range_to_plain
 from hpo.values import Check, Status, TaskFacts, Verdict
 
@@ -109,13 +110,13 @@ def on_overfit(trials: Sequence[Tried], bar: Bar, share: float, ended: str) -> V
     top = best(trials, -1.0)
     level = _level_with_best(passing, bar)
     chosen = min(level, key=lambda t: (t.parameters, t.training_loss)) if passing else top
-    opening = f"{len(trials)} trials ({counted(trials)}); {ended}. The gate is a training loss of {gate:.3g}, "
+    opening = f"{counted(trials)}; {ended}. The gate is a training loss of {gate:.3g}, "
     opening += f"{share:.0%} of the prior's {bar.prior_loss:.3g}" + (
         f" and what contradictory duplicates allow ({bar.floor:.3g}). " if bar.floor > 0 else ". "
     )
     if passing:
         decided = (
-            f"{len(passing)} pass; of the {len(level)} that validate level with the best of them, trial "
+            f"{len(passing)} of them pass. Of the {len(level)} that validate level with the best of those, trial "
             f"{chosen.number} needs the fewest parameters ({chosen.parameters:,}) and reaches "
             f"{chosen.training_loss:.3g}."
         )
@@ -126,8 +127,8 @@ def on_overfit(trials: Sequence[Tried], bar: Bar, share: float, ended: str) -> V
         )
     gap = chosen.gap
     if has_gap(chosen.training_loss, chosen.validation_loss, bar.scale):
-        size = gap / bar.noise.loss if bar.noise.loss > 0 else float("inf")
-        follows = f" Its gap of {gap:.3g} is {size:.0f} times the noise: regularization has work to do."
+        size = f"{gap / bar.noise.loss:.0f} times the noise" if bar.noise.loss > 0 else "beyond all noise"
+        follows = f" Its gap of {gap:.3g} is {size}: regularization has work to do."
     else:
         follows = f" Its gap of {gap:.3g} lies within the noise: little to regularize."
     return Verdict(
@@ -153,6 +154,8 @@ def _level_with_best(trials: Sequence[Tried], bar: Bar) -> list[Tried]:
 def _why_none(trials: Sequence[Tried], top: Tried, bar: Bar) -> str:
     if top.diagnosis == "still improving":
         return "its loss was still falling, so more epochs would help"
+    if top.training_loss > bar.prior_loss:
+        return "that is worse than always predicting the prior, so look at the learning rates first"
     if top.training_loss > bar.scale.reference:
         return "even the training rows are not learned, so more capacity or epochs would help"
     return "the rest may be noise in the targets, or ask for more epochs or capacity"
@@ -160,13 +163,14 @@ def _why_none(trials: Sequence[Tried], top: Tried, bar: Bar) -> str:
 
 def on_regularize(
     trials: Sequence[Tried], contenders: Sequence[Proved], bar: Bar, *, earning: Mapping[str, float], ended: str,
-    gate_passed: bool, can_grow: Sequence[str], sent_back: int, attempts: int,
+    gate_passed: bool, can_grow: Sequence[str], sent_back: int, attempts: int, used_up: bool = False,
 ) -> Verdict:  # fmt: skip
     """Which regularization is handed on, whether its gain is proved, and whether capacity is what is missing.
 
     contenders: the reference (the configuration handed on by overfit) first. earning: for each regularizer the gain in
     the metric between the better and the worse half of its values (positive: more of it was better). can_grow: names of
-    capacity ranges that can be carried further. sent_back: how often the study went back already.
+    capacity ranges that can be carried further. sent_back: how often the study went back already, of `attempts` times
+    that it may. used_up: too little of the budget is left to search all stages again.
     """
     sign = bar.metric.sign
     reference, chosen = contenders[0], max(contenders, key=lambda c: sign * c.mean)
@@ -175,13 +179,15 @@ def on_regularize(
     closed = (before - after) / before if had_gap else 0.0
     strength = "strong" if closed > STRONG else "mild" if closed > MILD else "no"
     worth = [name for name, gain in earning.items() if gain > bar.noise.metric_seeds / 2]
-    decision, lacking = _capacity(chosen, bar, gate_passed, can_grow, sent_back, attempts)
-    sentence = f"{len(trials)} trials ({counted(trials)}); {ended}. " + _proof_sentence(contenders, chosen, bar)
+    hindrance = _hindrance(can_grow, sent_back, attempts, used_up)
+    decision, lacking = _capacity(chosen, bar, gate_passed, can_grow, hindrance)
+    sentence = f"{counted(trials)}; {ended}. " + _proof_sentence(contenders, chosen, bar)
     if closed > MILD:
-        sentence += f" Without regularization the gap is {before:.3g}, with it {after:.3g}: {strength} regularization."
+        sentence += f" The gap falls from {before:.3g} to {after:.3g}: {strength} regularization."
     elif had_gap:
-        sentence += f" The gap of {before:.3g} stays: {after:.3g} with the configuration handed on."
-    else:
+        now = "" if chosen is reference else f" ({after:.3g} in trial {chosen.trial.number})"
+        sentence += f" The reference's gap of {before:.3g} stays{now}."
+    elif isfinite(before):
         sentence += f" There was no gap to close ({before:.3g}, noise {bar.noise.loss:.2g})."
     if worth:
         sentence += " More of it was better: " + ", ".join(f"{n} ({earning[n]:+.2g})" for n in worth) + "."
@@ -198,22 +204,31 @@ def on_regularize(
     return Verdict(decision, sentence + lacking, figures, hands_on)
 
 
-def _capacity(
-    chosen: Proved, bar: Bar, gate_passed: bool, can_grow: Sequence[str], sent_back: int, attempts: int
-) -> tuple[str, str]:
+def _hindrance(can_grow: Sequence[str], sent_back: int, attempts: int, used_up: bool) -> str:
+    """Why the study cannot be sent back for capacity, as a sentence; empty where it can."""
+    if not can_grow:
+        return f"It stays: the space has no range of it that can grow ({', '.join(CAPACITY)})."
+    if not attempts:
+        return "It stays: recipe.attempts allows no going back."
+    if sent_back >= attempts:
+        return f"It stays: the study was sent back {'once' if sent_back == 1 else f'{sent_back} times'} already."
+    return "It stays: too little of the budget is left to search all stages again." if used_up else ""
+
+
+def _capacity(chosen: Proved, bar: Bar, gate_passed: bool, can_grow: Sequence[str], hindrance: str) -> tuple[str, str]:
     """Whether capacity is what is missing: the decision, and the sentence that says so."""
     behind = bar.behind(chosen.mean)
     if (
         gate_passed
+        or not isfinite(behind)
+        or chosen.training_loss > bar.prior_loss  # worse than no network: no question of capacity
         or behind <= GAP_IN_NOISE * bar.noise.metric
         or has_gap(chosen.training_loss, chosen.validation_loss, bar.scale)
     ):
         return "go on", ""
     lacks = f" No gap, yet {behind:.3g} behind {bar.to_beat.replace('_', ' ')}: the network lacks capacity."
-    if not can_grow:
-        return "go on", lacks + " The study fixes it, so it stays; give units or hidden_layers a range."
-    if sent_back >= attempts:
-        return "go on", lacks + f" It was sent back {sent_back} times already, so it stays."
+    if hindrance:
+        return "go on", f"{lacks} {hindrance}"
     return "more capacity", lacks + f" Back to overfit with more of {', '.join(can_grow)}."
 
 
@@ -224,13 +239,15 @@ def on_tune(
     sign = bar.metric.sign
     chosen = max(contenders, key=lambda c: sign * c.mean)
     top = best(trials, sign)
-    sentence = f"{len(trials)} trials ({counted(trials)}); {ended}. " + _proof_sentence(contenders, chosen, bar)
-    leading = sorted(sensitivity.items(), key=lambda item: -item[1])[:3]
+    sentence = f"{counted(trials)}; {ended}. " + _proof_sentence(contenders, chosen, bar)
+    leading = sorted(((n, share) for n, share in sensitivity.items() if share >= 0.005), key=lambda item: -item[1])[:3]
     if leading:
         sentence += " Most sensitive to " + ", ".join(f"{n} ({share:.0%})" for n, share in leading) + "."
     behind = bar.behind(chosen.mean)
     rival = bar.to_beat.replace("_", " ")
-    if behind > GAP_IN_NOISE * bar.noise.metric:
+    if not isfinite(behind):
+        pass  # said already: it diverged
+    elif behind > GAP_IN_NOISE * bar.noise.metric:
         sentence += f" Still {behind:.3g} behind {rival}, more than the noise."
     elif behind < -GAP_IN_NOISE * bar.noise.metric:
         sentence += f" {-behind:.3g} ahead of {rival}, the best baseline."
@@ -248,19 +265,24 @@ def on_tune(
 
 def _proof_sentence(contenders: Sequence[Proved], chosen: Proved, bar: Bar) -> str:
     """Says gain only where the paired comparison proves one."""
-    reference, name = contenders[0], bar.metric.name
+    reference, name, first = contenders[0], bar.metric.name, f"the reference (trial {contenders[0].trial.number})"
     if chosen is reference:
-        held = f"trial {reference.trial.number} ({name} {reference.mean:.4g})"
-        return f"With fresh seeds nothing beats the reference, {held}."
+        if not isfinite(reference.mean):
+            return f"With fresh seeds {first} diverges, as does whatever was held against it: it is handed on in doubt."
+        if len(contenders) == 1:
+            return f"With fresh seeds {first} has {name} {reference.mean:.4g}; there is nothing to hold against it."
+        return f"With fresh seeds nothing beats {first}, {name} {reference.mean:.4g}."
+    told = f"With fresh seeds trial {chosen.trial.number} has {name} {chosen.mean:.4g}, "
     comparison = chosen.comparison
-    told = (
-        f"With fresh seeds trial {chosen.trial.number} has {name} {chosen.mean:.4g}, the reference (trial "
-        f"{reference.trial.number}) {reference.mean:.4g}: "
-    )
-    if comparison is not None and comparison.gain:
+    if comparison is None:
+        return told + f"where {first} diverges."
+    told += f"{first} {reference.mean:.4g}: "
+    if comparison.gain:
         return told + f"a gain of {comparison.difference:.3g}, proved (more than {comparison.threshold:.2g})."
-    needed = comparison.threshold if comparison is not None else float("nan")
-    return told + f"not a proved gain (that would take {needed:.2g}); it is handed on as not worse."
+    return told + (
+        f"a difference of {comparison.difference:+.2g}, no proved gain (that would take {comparison.threshold:.2g}); "
+        "it is handed on as not worse."
+    )
 
 
 def _comparison_figures(chosen: Proved) -> dict[str, float]:

@@ -31,14 +31,16 @@ def number(value: Any, digits: int = 4) -> str:
 
 
 def interval(value: Any, low: Any, high: Any) -> str:
-    """`0.972 [0.953, 0.986]`: as many decimals as give the interval's width two significant digits."""
+    """`0.972 [0.953, 0.986]`: decimals that give the width two significant digits, and the greatest number three."""
     if not present(value):
         return MISSING
     if not (present(low) and present(high)):
         return number(value)
     width = abs(float(high) - float(low))
-    decimals = max(1 - math.floor(math.log10(width)), 0) if width > 0 else 4
-    decimals = min(decimals, 6)
+    size = max(abs(float(v)) for v in (value, low, high))
+    for_width = 1 - math.floor(math.log10(width)) if width > 0 else 4
+    for_size = 2 - math.floor(math.log10(size)) if size > 0 else 0
+    decimals = min(max(for_width, for_size, 0), 6)
     return f"{float(value):.{decimals}f} [{float(low):.{decimals}f}, {float(high):.{decimals}f}]"
 
 

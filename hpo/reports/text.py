@@ -1,5 +1,6 @@
 """The results as small tables of text, free of any terminal library."""
 
+import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -30,18 +31,36 @@ class TextTable:
     """Columns aligned to the right."""
 
 
-def plain(table: TextTable) -> str:
-    """The table in aligned columns, two blanks apart; long last columns are not wrapped."""
+LINE = 100
+"""Columns of a line of text that is not for a terminal of known width."""
+_NARROWEST = 24
+
+
+def plain(table: TextTable, width: int | None = None) -> str:
+    """The table in aligned columns, two blanks apart; with a `width` the texts of the last column are wrapped to it."""
     cells = [table.columns, *table.rows]
     widths = [max(len(row[i]) for row in cells) for i in range(len(table.columns))]
     lines = [table.title] if table.title else []
     for row in cells:
         parts = [
-            cell.rjust(width) if column in table.right else cell.ljust(width)
-            for cell, width, column in zip(row, widths, table.columns, strict=True)
+            cell.rjust(wide) if column in table.right else cell.ljust(wide)
+            for cell, wide, column in zip(row, widths, table.columns, strict=True)
         ]
-        lines.append("  ".join(parts).rstrip())
+        before = "".join(f"{part}  " for part in parts[:-1])
+        left = None if width is None or table.columns[-1] in table.right else width - len(before)
+        if left is None or left < _NARROWEST or len(row[-1]) <= left:
+            lines.append((before + parts[-1]).rstrip())
+        else:
+            lines.append(wrapped(row[-1], width=width, first=before, rest=" " * len(before)))
     return "\n".join(lines)
+
+
+def wrapped(text: str, *, width: int | None = LINE, first: str = "", rest: str = "") -> str:
+    """The text in lines of `width`, the first one begun with `first`, the others with `rest`; long words stay whole."""
+    return textwrap.fill(
+        text, width or LINE, initial_indent=first, subsequent_indent=rest, break_long_words=False,
+        break_on_hyphens=False,
+    )  # fmt: skip
 
 
 def studies_table(frame: "pd.DataFrame") -> TextTable:
@@ -56,18 +75,24 @@ def studies_table(frame: "pd.DataFrame") -> TextTable:
 
 
 def stage_table(results: "Results", study: str) -> TextTable:
-    """One row a stage: what it searched for, Optuna's best trial, the chosen trial, and its time."""
+    """One row a stage: what it searched for, Optuna's best trial, the chosen trial, its time, and its decision.
+
+    A stage without a decision shows its state there.
+    """
     frame = results.stages(study)
+    metrics = [r["metric"] for r in records(results.studies()) if r["study"] == study and present(r["metric"])]
+    metric = _text(metrics[0]) if metrics else "metric"
     rows = []
     for r in records(frame):
         rows.append(
             (
-                _text(r["stage"]), _text(r["state"]), number(r["trials"]), _text(r["objective"]),
+                _text(r["stage"]), number(r["trials"]),
+                _text(r["objective"]).replace("metric", metric),
                 _value_of(r["best_value"], r["best_trial"]), _value_of(r["chosen_value"], r["chosen_trial"]),
-                duration(r["seconds"]), _text(r["decision"]),
+                duration(r["seconds"]), _text(r["decision"] if present(r["decision"]) else r["state"]),
             )
         )  # fmt: skip
-    columns = ("stage", "state", "trials", "objective", "best_trial", "chosen", "time", "decision")
+    columns = ("stage", "trials", "objective", "best_trial", "chosen", "time", "decision")
     return TextTable(f"stages of {study}", columns, tuple(rows), frozenset(("trials", "time")))
 
 
@@ -98,7 +123,9 @@ def run_table(frame: "pd.DataFrame", by: str) -> TextTable:
     counts: dict[tuple[str, str], int] = {}
     for r in records(frame):
         if present(r[by]):
-            key = (_text(r[by]), _text(r["state"]))
+            # A run that early stopping ended is as good as any other: `stopped` alone sounds like a mishap.
+            state = _text(r["state"])
+            key = (_text(r[by]), "stopped early" if state == "stopped" else state)
             counts[key] = counts.get(key, 0) + 1
     rows = tuple((name, state, str(n)) for (name, state), n in counts.items())
     what = by.removesuffix("_id")

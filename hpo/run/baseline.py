@@ -63,7 +63,7 @@ def baseline_stage(ctx: Context, step: Next, done: Sequence[Done]) -> tuple[Stag
     ctx.queue.add_trials(row, new)
     asked = requests(ctx, configuration, seeds_for(ctx, row, "noise", ctx.spec.recipe.seeds))
     runs = train_extra(ctx, row, [(len(KINDS), asked)], "noise")[len(KINDS)]
-    _refuse_useless(runs)
+    _refuse_useless(ctx, runs)
     bar = _bar(ctx, row, runs)
     _close_network(ctx, row, runs, bar)
     from hpo.training.skeleton import check_skeleton  # loads Keras: only when something trains
@@ -108,7 +108,7 @@ def _loss(ctx: Context, fold: int, y: Array, p: Array) -> float:
 
 def _bar(ctx: Context, row: StageRow, runs: Sequence[RunRow]) -> Bar:
     """What must be beaten, and the noise from the network's seeds; a seed's scores are means over its folds."""
-    finite = [seed_runs for seed_runs in by_seed(ctx, runs) if all(r.state != "diverged" for r in seed_runs)]
+    finite = _sound(ctx, runs)
     metrics = [mean([r.validation_metric for r in rs]) for rs in finite]
     losses = [mean([r.validation_loss for r in rs]) for rs in finite]
     together = [validation_predictions(ctx, rs) for rs in finite]
@@ -136,12 +136,12 @@ def _close_network(ctx: Context, row: StageRow, runs: Sequence[RunRow], bar: Bar
     ctx.queue.close_trials(row, [end])
 
 
-def _refuse_useless(runs: Sequence[RunRow]) -> None:
-    """Noise needs at least two seeds that trained."""
+def _refuse_useless(ctx: Context, runs: Sequence[RunRow]) -> None:
+    """Noise needs at least two seeds that trained, on every fold."""
     failed = [r for r in runs if r.state == "failed"]
     if failed:
         raise failure(failed[0])
-    if sum(r.state != "diverged" for r in runs) < 2:
+    if len(_sound(ctx, runs)) < 2:
         raise Fault(
             "the small network diverged with nearly every seed, so nothing can be measured: look at the scaling of the "
             "inputs ([data] scale) and at outliers among the targets"
@@ -152,6 +152,11 @@ def by_seed(ctx: Context, runs: Sequence[RunRow]) -> list[list[RunRow]]:
     """Runs in the order of `requests`, grouped by seed: one run a fold in each group."""
     folds = ctx.dataset.folds
     return [list(runs[i : i + folds]) for i in range(0, len(runs), folds)]
+
+
+def _sound(ctx: Context, runs: Sequence[RunRow]) -> list[list[RunRow]]:
+    """The seeds that trained on every fold."""
+    return [seed for seed in by_seed(ctx, runs) if all(r.state != "diverged" for r in seed)]
 
 
 def validation_predictions(ctx: Context, runs: Sequence[RunRow]) -> Array:

@@ -17,18 +17,22 @@ def export_bundle_of(storage: str, study: str, to: str, artifacts: str | None = 
     """Unpack a finished study's bundle into a new or empty folder. Raises InputError where there is none to give."""
     with connect(storage, create=False) as database:
         studies = Studies(database)
-        refs = studies.artifacts(studies.get(study).id, KIND)
-        if not refs:
+        study_id = studies.get(study).id
+        if not studies.artifacts(study_id, KIND):
             raise InputError(
                 Problem(f"study {study!r}", "", "a finished study", "one without an exported network",
                         f"Finish it first: hpo run {study}")
             )  # fmt: skip
-        target = Path(to)
-        if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        if Path(to).exists() and (not Path(to).is_dir() or any(Path(to).iterdir())):
             raise InputError(
                 Problem(to, "", "a new or empty folder", "one that holds something", "Name another folder with --to.")
             )
-        data = ArtifactStore(artifacts or default_store(database)).get(refs[-1])
+        return unpack_bundle(studies, ArtifactStore(artifacts or default_store(database)), study_id, to)
+
+
+def unpack_bundle(studies: Studies, store: ArtifactStore, study_id: int, to: str) -> Path:
+    """Unpack the newest bundle that a study has into a folder. Raises Fault where the store lacks it."""
+    data = store.get(studies.artifacts(study_id, KIND)[-1])
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        archive.extractall(target)
-    return target
+        archive.extractall(to)
+    return Path(to)

@@ -1,6 +1,7 @@
 """What every stage of a running study needs at hand."""
 
 import json
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -44,6 +45,10 @@ class Context:
     bundle: str
     """Folder for the exported network."""
     workers: int = 1
+    spent_before: float = 0.0
+    """Seconds that training took in earlier processes, before this one went on."""
+    deadline: float = math.inf
+    """By `time.monotonic`: when no more runs of a search are begun."""
     started: float = field(default_factory=time.monotonic)
     predictors: dict[str, list[Predictor]] = field(default_factory=dict)
     """Fitted baselines by name, one a fold."""

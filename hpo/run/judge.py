@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 
 from hpo.recipe.flow import Done, Next, sent_back
-from hpo.recipe.judging import Bar, Tried, complete
+from hpo.recipe.judging import Bar, Tried, complete, counted
 from hpo.recipe.stages import with_more_capacity
 from hpo.recipe.stopping import effect
 from hpo.recipe.verdicts import bar_from, on_overfit, on_regularize, on_tune, on_widening
 from hpo.records.rows import StageRow
 from hpo.run.baseline import network_baseline
+from hpo.run.budget import used_up
 from hpo.run.context import Context, optuna_name
 from hpo.run.proving import prove
 from hpo.run.searching import Searched, StageSearch, Task
@@ -26,11 +27,9 @@ KEPT = 8
 """Trials of each stage whose weights stay in the artifact store."""
 
 
-def search_stage(
-    ctx: Context, step: Next, done: Sequence[Done], seconds_left: float | None
-) -> tuple[StageRow, Verdict, int]:
+def search_stage(ctx: Context, step: Next, done: Sequence[Done]) -> tuple[StageRow, Verdict, int]:
     """Search, prove, judge; the stage's row, its verdict, and the number of its new trials."""
-    task = task_for(ctx, step, done, seconds_left)
+    task = task_for(ctx, step, done)
     name = optuna_name(ctx.spec.name, step.stage, step.attempt)
     direction = "minimize" if step.stage == "overfit" else ctx.metric.direction
     create_optuna_study(ctx.storage, name, direction)
@@ -51,8 +50,8 @@ def search_stage(
         verdict = _regularize(ctx, row, task, found, bar, done)
     else:
         verdict = _tune(ctx, row, task, found, bar)
-    ctx.studies.end_stage(row.id, verdict, ())
     _keep_the_best(ctx, row, found, sign)
+    ctx.studies.end_stage(row.id, verdict, ())
     return row, verdict, found.new
 
 
@@ -66,8 +65,8 @@ def _keep_the_best(ctx: Context, row: StageRow, found: Searched, sign: float) ->
 def _nothing_trained(found: Searched) -> Verdict:
     return Verdict(
         "stop",
-        f"None of {len(found.trials)} trials gave a value; {found.ended}. Look at the learning rates that the space "
-        "allows, and at the scaling of the inputs.",
+        f"{counted(found.trials)}: none gave a value; {found.ended}. Look at the learning rates that the space allows, "
+        "and at the scaling of the inputs.",
         {"trials": float(len(found.trials))},
     )
 
@@ -106,6 +105,7 @@ def _regularize(ctx: Context, row: StageRow, task: Task, found: Searched, bar: B
         can_grow=can_grow,
         sent_back=sent_back(done),
         attempts=ctx.spec.recipe.attempts,
+        used_up=used_up(ctx, done, found.new),
     )
 
 

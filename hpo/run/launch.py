@@ -1,9 +1,12 @@
 """From a study file's values to a finished study: the leader's side, and the worker's."""
 
 import os
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn
 
 from hpo.data.dataset import Dataset
 from hpo.data.load import load
@@ -17,14 +20,16 @@ from hpo.records.queue import Queue
 from hpo.records.rows import StageRow, StudyRow
 from hpo.records.studies import Studies
 from hpo.records.workers import Workers
+from hpo.run.budget import trained_seconds
 from hpo.run.context import Context
 from hpo.run.events import Listener, Note, StageFinished, StudyFinished
+from hpo.run.keeping import Keeper
+from hpo.run.leading import Lead, forget, led
 from hpo.run.processes import Pool
-from hpo.run.worker import Worker
+from hpo.run.worker import LEASE_SECONDS, Worker
 from hpo.studyfile.spec import StudySpec, from_plain, identity, to_plain
 from hpo.values import Verdict, fingerprint
 
-LEAD_SECONDS = 60.0
 IDLE_SECONDS = 0.2
 
 
@@ -46,12 +51,11 @@ def launch(
         store = ArtifactStore(store_url)
         store.prepare()
         if fresh:
-            _forget(Studies(database), spec.name, store)
-        plain = to_plain(spec)
-        study = Studies(database).open(spec.name, plain, fingerprint(identity(spec)), spec.seed)
-        with _led(database, study, spec) as leader:
-            ctx = _context(spec, dataset, database, store, study, leader, listener, export, workers)
-            with _workers(ctx, data_dir, store_url):
+            forget(database, spec.name, store)
+        study = Studies(database).open(spec.name, to_plain(spec), fingerprint(identity(spec)), spec.seed)
+        with led(database, study) as lead, _own_code(spec.base):
+            ctx = _context(spec, dataset, database, store, study, lead.worker_id, listener, export, workers)
+            with _training(ctx, lead, data_dir, store_url):
                 return _follow(ctx)
 
 
@@ -70,19 +74,25 @@ def work(
                 Problem(spec.data.source, "", f"the data of study {study!r} ({row.data_fingerprint})",
                         dataset.fingerprint, "Give this worker the same files.")
             )  # fmt: skip
-        workers = Workers(database)
+        workers, queue = Workers(database), Queue(database)
         worker_id = workers.register(row.id)
         worker = Worker(
-            spec=spec, dataset=dataset, studies=studies, queue=Queue(database),
+            spec=spec, dataset=dataset, studies=studies, queue=queue,
             store=ArtifactStore(artifacts or default_store(database)), study_id=row.id, worker_id=worker_id, grasp=2,
-            progress=lambda run: listener(Note(f"trial {run.trial_number}: run {run.id} done")),
+            progress=lambda run: listener(Note(f"trial {run.trial_number}: run {run.id} ended")),
         )  # fmt: skip
+
+        def renew() -> bool:
+            workers.seen(worker_id)
+            queue.renew(worker_id, queue.held(worker_id), LEASE_SECONDS)
+            return True
+
         try:
             parent = os.getppid()
-            while studies.get(study).state == "running" and os.getppid() == parent:
-                if worker.step() == 0:
-                    workers.seen(worker_id)
-                    time.sleep(IDLE_SECONDS)
+            with Keeper(renew, LEASE_SECONDS / 4), _own_code(spec.base):
+                while studies.get(study).state == "running" and os.getppid() == parent:
+                    if worker.step() == 0:
+                        time.sleep(IDLE_SECONDS)
         except KeyboardInterrupt:
             raise Stopped(f"worker of study {study!r} stopped; its runs went back to the queue") from None
         finally:
@@ -90,37 +100,17 @@ def work(
             workers.gone(worker_id)
 
 
-def _forget(studies: Studies, name: str, store: ArtifactStore) -> None:
-    if any(row.name == name for row in studies.all()):
-        store.delete(studies.remove(name))
-
-
 @contextmanager
-def _led(database: Database, study: StudyRow, spec: StudySpec) -> Iterator[str]:
-    """Lead the study, or say that another process does."""
-    workers = Workers(database)
-    leader = workers.register(study.id, "leader")
-    if not workers.lead(study.id, leader, LEAD_SECONDS):
-        workers.gone(leader)
-        raise InputError(
-            Problem(f"study {spec.name!r}", "", "a study that no other process runs", "one that another process leads",
-                    "Join it with hpo worker, or wait until that process ends.")
-        )  # fmt: skip
-    studies = Studies(database, leader=leader)
-    studies.set_state(study.id, "running")
+def _own_code(base: str) -> Iterator[None]:
+    """A model of the user's own may lie beside the study file, as a search space or a data source may."""
+    entry = str(Path(base).resolve())
+    before = list(sys.path)
+    if entry not in before:
+        sys.path.append(entry)  # last: a study's folder may hold any names
     try:
-        yield leader
-    except KeyboardInterrupt:
-        studies.set_state(study.id, "stopped")
-        raise Stopped(
-            f"study {spec.name!r} stopped; everything finished is kept. Go on with the same command."
-        ) from None
-    except BaseException:
-        studies.set_state(study.id, "failed")
-        raise
+        yield
     finally:
-        workers.resign(study.id, leader)
-        workers.gone(leader)
+        sys.path[:] = before
 
 
 def _context(
@@ -136,28 +126,22 @@ def _context(
         spec=spec, dataset=dataset, database=database, studies=studies, queue=queue, store=store, study=study,
         worker_id=leader, listener=listener, storage=database.url, work=lambda: None,
         bundle=export or f"{spec.name}-bundle", workers=workers,
+        spent_before=trained_seconds(queue, studies.stages(study.id), workers),
     )  # fmt: skip
 
 
 @contextmanager
-def _workers(ctx: Context, data_dir: str | None, artifacts: str) -> Iterator[None]:
+def _training(ctx: Context, lead: Lead, data_dir: str | None, artifacts: str) -> Iterator[None]:
     """Sets `ctx.work`: train here, or wait for local processes to train."""
-    leases = Workers(ctx.database)
-
-    def lead() -> None:
-        if not leases.lead(ctx.study.id, ctx.worker_id, LEAD_SECONDS):
-            raise Fault("another process has taken over the lead of this study; this one wrote nothing since")
-        ctx.queue.reclaim(ctx.study.id)
-
     if ctx.workers == 1:
         worker = Worker(
             spec=ctx.spec, dataset=ctx.dataset, studies=ctx.studies, queue=Queue(ctx.database), store=ctx.store,
-            study_id=ctx.study.id, worker_id=ctx.worker_id,
-            progress=lambda run: lead(),
+            study_id=ctx.study.id, worker_id=ctx.worker_id, alone=True,
+            enough=lambda: time.monotonic() > ctx.deadline, progress=lambda run: lead.check(),
         )  # fmt: skip
 
         def train() -> None:
-            lead()
+            lead.check()
             if worker.step() == 0:
                 time.sleep(IDLE_SECONDS)
 
@@ -170,7 +154,7 @@ def _workers(ctx: Context, data_dir: str | None, artifacts: str) -> Iterator[Non
     with Pool(ctx.spec.name, ctx.storage, ctx.workers, data_dir=data_dir, artifacts=artifacts) as pool:
 
         def watch() -> None:
-            lead()
+            lead.check()
             pool.check()
             time.sleep(IDLE_SECONDS)
 
@@ -189,10 +173,20 @@ def _follow(ctx: Context) -> StudyRow:
             StageFinished(step.stage, step.attempt, verdict, time.monotonic() - began, reused=row.verdict is not None)
         )
     if done[-1].verdict.decision == "stop":
-        raise Fault(f"stage {done[-1].stage}: {done[-1].verdict.sentence}")
+        _refuse(ctx, done[-1])
     ctx.studies.set_state(ctx.study.id, "finished")
     ctx.listener(StudyFinished(ctx.spec.name, ctx.bundle, time.monotonic() - ctx.started))
     return ctx.studies.get(ctx.spec.name)
+
+
+def _refuse(ctx: Context, last: Done) -> NoReturn:
+    """End a study that a verdict stopped: data is the user's to mend, as `hpo check` says too."""
+    if last.stage == "data":
+        remedy = "Mend the data, or what [data] says of it; hpo check shows every check."
+        raise InputError(
+            Problem(ctx.spec.data.source, "", "data to learn from", last.verdict.sentence.rstrip("."), remedy)
+        )
+    raise Fault(f"stage {last.stage}: {last.verdict.sentence}")
 
 
 def _stage(ctx: Context, step: Next, done: Sequence[Done]) -> tuple[StageRow, Verdict, int]:
@@ -202,17 +196,8 @@ def _stage(ctx: Context, step: Next, done: Sequence[Done]) -> tuple[StageRow, Ve
     from hpo.run.squeeze import squeeze_stage
 
     if step.stage in SEARCHING:
-        return search_stage(ctx, step, done, _seconds_left(ctx))
+        return search_stage(ctx, step, done)
     row, verdict = {"data": data_stage, "baseline": baseline_stage, "squeeze": squeeze_stage}[step.stage](
         ctx, step, done
     )
     return row, verdict, 0
-
-
-def _seconds_left(ctx: Context) -> float | None:
-    """Of the budget in seconds: what training has not used up yet, in this process and in those before it."""
-    if ctx.spec.budget.seconds is None:
-        return None
-    rows = ctx.studies.stages(ctx.study.id)
-    spent = sum(run.seconds for row in rows for trial in ctx.queue.trials(row.id) for run in trial.runs)
-    return max(0.0, ctx.spec.budget.seconds - max(spent / ctx.workers, time.monotonic() - ctx.started))

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isnan
+from math import isfinite
 
 from hpo.recipe.judging import Proved, Tried
 from hpo.recipe.noise import Comparison, compare, difference_over_rows
@@ -27,12 +27,22 @@ class Repeated:
 
     @property
     def diverged(self) -> bool:
-        return any(isnan(m) for m in self.metrics)
+        return len(self.sound.runs) < len(self.runs)
+
+    @property
+    def sound(self) -> "Repeated":
+        """The seeds that trained on every fold."""
+        return Repeated(tuple(seed for seed in self.runs if all(map(_trained, seed))))
 
     def losses(self) -> tuple[float, float]:
         """Training and validation loss, means over seeds and folds."""
         flat = [r for seed in self.runs for r in seed]
         return mean([r.training_loss for r in flat]), mean([r.validation_loss for r in flat])
+
+
+def _trained(run: RunRow) -> bool:
+    """A loss may overflow where the metric, worked out in double precision, does not; and a metric may be undefined."""
+    return run.state != "diverged" and isfinite(run.validation_metric)
 
 
 def repeat(ctx: Context, stage: StageRow, trials: Sequence[Tried], seeds: Sequence[int]) -> dict[int, Repeated]:

@@ -7,7 +7,7 @@ records and goes on as if nothing had happened.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil, isfinite
+from math import ceil, inf, isfinite
 from time import monotonic
 
 from hpo.errors import Fault
@@ -31,6 +31,8 @@ STARTUP = 10
 """Random trials before the sampler's model is trusted; a third of a small stage, four at least."""
 WIDENINGS = 2
 """How often in a row a stage may go on in a wider space."""
+_EDGES = "the best trials crowd the end of a range"
+_NO_TIME = "not begun: the time for this stage was used up"
 
 
 @dataclass(frozen=True)
@@ -40,11 +42,12 @@ class Task:
     space: SearchSpace
     starts: tuple[tuple[Origin, Configuration], ...]
     """Configurations to begin with."""
-    carried: tuple[Tried, ...] = ()
+    carried: tuple[TrialRow, ...] = ()
     """Closed trials of the attempt before, re-expressed in this wider space."""
     planned: int | None = None
     """New trials; None: no bound."""
     seconds: float | None = None
+    """Of searching, from now on; None: no bound. The starting configurations are trained in any case."""
     may_widen: bool = True
 
 
@@ -65,31 +68,34 @@ class StageSearch:
     def __init__(self, ctx: Context, stage: StageRow, task: Task, bar: Bar) -> None:
         self._ctx, self._stage, self._task, self._bar = ctx, stage, task, bar
         self._began = monotonic()
-        direction = stage.direction
-        self._direction: Direction = "maximize" if direction == "maximize" else "minimize"
-        self._sign = 1.0 if direction == "maximize" else -1.0
+        self._deadline = self._began + (inf if task.seconds is None else task.seconds)
+        self._direction: Direction = "maximize" if stage.direction == "maximize" else "minimize"
+        self._sign = 1.0 if self._direction == "maximize" else -1.0
+        self._looked_late = False
         self._patience = patience(task.planned, ctx.spec.search.plateau)
         self._put_starts()
         self._rows = {t.number: t for t in ctx.queue.trials(stage.id)}
         self._search = self._rebuilt()
+        self._closed_before = self._closed()
 
     def run(self) -> Searched:
         """Search until trials, time or patience run out, or the edges of a range call for a wider one."""
         while True:
             self._close_finished()
+            self._ctx.deadline = self._deadline if self._any_value() else inf
             outstanding = sum(t.state == "running" for t in self._rows.values())
             ended = self._ended()
+            if ended is not None and outstanding == 0:
+                break
             if ended is None and outstanding < self._ahead():
                 self._propose()
-            elif outstanding == 0 and ended is not None:
-                break
             else:
+                if monotonic() > self._ctx.deadline:
+                    self._ctx.queue.drop(self._stage.id, _NO_TIME)
                 self._ctx.work()
+        self._ctx.deadline = inf
         trials = tuple(tried(self._rows[n]) for n in sorted(self._rows))
-        edges = self._edges(trials) if self._task.may_widen else ()
-        if ended != _EDGES:
-            return Searched(trials, ended or "", (), self._new())
-        return Searched(trials, ended, edges, self._new())
+        return Searched(trials, ended, self._edges(trials) if ended == _EDGES else (), self._new())
 
     def _new(self) -> int:
         return sum(t.origin != "carried" for t in self._rows.values())
@@ -103,17 +109,31 @@ class StageSearch:
         new, planned = self._new(), self._task.planned
         if planned is not None and new >= planned:
             return f"all {planned} planned trials were used"
-        if self._task.seconds is not None and monotonic() - self._began > self._task.seconds:
-            return f"the {self._task.seconds:.0f} s for this stage were used up"
+        if self._task.seconds is not None and monotonic() > self._deadline:
+            seconds = self._task.seconds
+            return f"its {seconds:.0f} s were used up" if seconds >= 1 else "no time was left for more"
         costs = [self._cost(self._rows[n]) for n in sorted(self._rows) if self._rows[n].state != "running"]
         if plateau(costs, self._patience, len(self._task.carried)):
             return f"the last {self._patience} trials brought nothing better"
-        if self._task.may_widen and planned is not None and new >= ceil(EDGE_CHECK * planned) and planned - new >= 2:
+        if self._task.may_widen and self._at_check(new, planned):
             if any(t.state == "running" for t in self._rows.values()):
-                return _EDGES if self._at_check(new, planned) else None
-            if self._at_check(new, planned) and self._edges([tried(t) for t in self._rows.values()]):
+                return _EDGES  # for now: nothing more is proposed until all that was has ended
+            self._looked_late = self._late()
+            if self._edges([tried(t) for t in self._rows.values()]):
                 return _EDGES
         return None
+
+    def _at_check(self, new: int, planned: int | None) -> bool:
+        """Edges are looked at when just so many trials are proposed, and once when so much of the time is gone."""
+        by_trials = planned is not None and new == ceil(EDGE_CHECK * planned) and planned - new >= 2
+        return by_trials or (self._late() and not self._looked_late)
+
+    def _late(self) -> bool:
+        return self._task.seconds is not None and monotonic() - self._began > EDGE_CHECK * self._task.seconds
+
+    def _any_value(self) -> bool:
+        """Whether a verdict has something to stand on: before, no run is dropped for the time it takes."""
+        return any(t.state == "complete" for t in self._rows.values())
 
     def _edges(self, trials: Sequence[Tried]) -> tuple[Edge, ...]:
         """Ranges that end too early, the slow learning rate first."""
@@ -122,10 +142,6 @@ class StageSearch:
         slow = slow_rate_edge(space, [(t.configuration, t.pace) for t in best])
         named = {e.name for e in slow}
         return slow + tuple(e for e in crowded_edges(space, ranked(trials, self._sign)) if e.name not in named)
-
-    def _at_check(self, new: int, planned: int) -> bool:
-        """Edges are looked at once, when just so many trials have been proposed."""
-        return new == ceil(EDGE_CHECK * planned)
 
     def _cost(self, trial: TrialRow) -> float | None:
         value = tried(trial).value
@@ -149,10 +165,11 @@ class StageSearch:
         new: list[NewTrial] = []
         for number, old in enumerate(self._task.carried):
             proposal = search.propose(number, old.configuration)
-            told = search.tell(number, old.value, diverged=old.value is None)
+            value = tried(old).value
+            told = search.tell(number, value, diverged=old.state == "pruned")
             end = ClosedTrial(
                 number, told.state, told.value, old.training_loss, old.validation_loss, old.training_metric,
-                old.validation_metric, old.parameters, None, 0.0, told.attrs, told.study_attrs,
+                old.validation_metric, old.parameters, old.diagnosis, 0.0, told.attrs, told.study_attrs,
             )  # fmt: skip
             new.append(self._trial(proposal, "carried", end))
         planned = self._task.planned
@@ -202,9 +219,18 @@ class StageSearch:
         )
 
     def _close_finished(self) -> None:
-        """Tell and close, in the order of their numbers, the trials whose runs have all ended."""
+        """Tell and close, in the order of their numbers, the trials whose runs have all ended.
+
+        With one worker none is closed before those of smaller numbers, in whatever order their runs were trained: so
+        an interruption changes no order either. Several workers do not wait for the slowest of them.
+        """
         self._refresh()
-        ready = [t for _, t in sorted(self._rows.items()) if t.state == "running" and _search_ended(t)]
+        ready = []
+        for _, trial in sorted(self._rows.items()):
+            if trial.state == "running" and _search_ended(trial):
+                ready.append(trial)
+            elif trial.state == "running" and self._ctx.workers == 1:
+                break
         if not ready:
             return
         ends = [self._end(t) for t in ready]
@@ -231,11 +257,11 @@ class StageSearch:
         )  # fmt: skip
 
     def _announce(self, end: ClosedTrial) -> None:
-        finished = [t for t in self._rows.values() if t.state != "running" and t.origin != "carried"]
         costs = [c for c in map(self._cost, self._rows.values()) if c is not None]
-        planned = self._task.planned
-        done, spent = len(finished), monotonic() - self._began
-        left = None if planned is None else spent / done * (planned - done)
+        planned, done, spent = self._task.planned, self._closed(), monotonic() - self._began
+        left = self._deadline - monotonic()
+        if planned is not None:
+            left = min(left, spent / (done - self._closed_before) * (planned - done))
         self._ctx.listener(
             TrialFinished(
                 stage=self._stage.name,
@@ -245,23 +271,23 @@ class StageSearch:
                 best=-self._sign * min(costs) if costs else None,
                 done=done,
                 planned=planned or 0,
-                seconds_left=left,
+                seconds_left=max(0.0, left) if isfinite(left) else None,
                 diagnosis=end.diagnosis.name if end.diagnosis else "failed",
             )
         )
 
+    def _closed(self) -> int:
+        return sum(t.state != "running" and t.origin != "carried" for t in self._rows.values())
+
     def _refuse_hopeless(self) -> None:
         """Trials that fail are recorded and told; where most do, something is wrong that searching cannot mend."""
-        closed_ = [t for t in self._rows.values() if t.state != "running" and t.origin != "carried"]
-        failed = [t for t in closed_ if t.state == "failed"]
-        if len(failed) > max(2, len(closed_) / 2):
-            reason = next((r.error for t in failed for r in t.runs if r.error), "no reason recorded")
+        reasons = [[r.error for r in t.runs if r.error] for t in self._rows.values() if t.state == "failed" and t.runs]
+        faults = [errors for errors in reasons if any(error != _NO_TIME for error in errors)]
+        if len(faults) > max(2, self._closed() / 2):
+            reason = next(error for error in faults[-1] if error != _NO_TIME)
             raise Fault(
-                f"{len(failed)} of {len(closed_)} trials of {self._stage.name} failed; the last reason: {reason}"
+                f"{len(faults)} of {self._closed()} trials of {self._stage.name} failed; the last reason: {reason}"
             )
-
-
-_EDGES = "the best trials crowd the end of a range"
 
 
 def _search_ended(trial: TrialRow) -> bool:

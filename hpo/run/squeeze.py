@@ -1,6 +1,7 @@
 """The last stage: seeds, longer training, an ensemble, the one opening of the test set, the exported network."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from hpo.recipe.squeezing import on_squeeze
 from hpo.recipe.verdicts import bar_from
 from hpo.records.rows import NewTrial, RunRow, StageRow
 from hpo.run.baseline import by_seed, network_baseline
+from hpo.run.bundles import unpack_bundle
 from hpo.run.closing import closed, read
 from hpo.run.context import Context
 from hpo.run.exporting import export_final
@@ -33,8 +35,10 @@ def squeeze_stage(ctx: Context, step: Next, done: Sequence[Done]) -> tuple[Stage
     space = ctx.spec.space.fixed_at(configuration, ctx.spec.space.names)
     row = ctx.begin(step, done, space=space)
     if row.verdict is not None:
+        if not Path(ctx.bundle).exists():  # asked for in another place than before
+            unpack_bundle(ctx.studies, ctx.store, ctx.study.id, ctx.bundle)
         return row, row.verdict
-    usual, longer = _train(ctx, row, configuration)
+    usual, longer, diverged = _train(ctx, row, configuration)
     comparison = None if longer is None else held_against(ctx, longer, usual, derive(ctx.spec.seed, "longer"))
     _close(ctx, row, usual, bar_from(network_baseline(done), ctx.metric))
     if longer is not None and comparison is not None and comparison.difference > 0:
@@ -56,24 +60,34 @@ def squeeze_stage(ctx: Context, step: Next, done: Sequence[Done]) -> tuple[Stage
         scores=scores,
         look=look,
         against=lead,
+        folds=ctx.dataset.folds,
+        diverged=diverged,
     )
     export_final(ctx, final, scores, verdict)
     ctx.studies.end_stage(row.id, verdict, ())
     return row, verdict
 
 
-def _train(ctx: Context, row: StageRow, configuration: Configuration) -> tuple[Repeated, Repeated | None]:
-    """The chosen configuration with fresh seeds, for the usual number of epochs and for more; None if that diverged."""
+def _train(ctx: Context, row: StageRow, configuration: Configuration) -> tuple[Repeated, Repeated | None, int]:
+    """The chosen configuration with fresh seeds, and the same seeds for more epochs; None if one of those diverged.
+
+    Seeds that diverged in the usual number of epochs are left out, and counted.
+    """
     if not ctx.queue.trials(row.id, with_runs=False):
         structure = fingerprint(ctx.spec.space.structure(configuration))
         ctx.queue.add_trials(row, [NewTrial(0, "squeeze", configuration, frozenset(), structure, ())])
     seeds = seeds_for(ctx, row, "squeeze", ctx.spec.recipe.proof_seeds)
-    usual = _grouped(ctx, train_extra(ctx, row, [(0, requests(ctx, configuration, seeds))], "squeeze")[0])
-    if usual.diverged:
-        raise Fault("the chosen configuration diverged with a fresh seed: narrow the learning rate and begin anew")
-    more = requests(ctx, configuration, seeds, epochs=LONGER * ctx.spec.budget.epochs)
+    trained = _grouped(ctx, train_extra(ctx, row, [(0, requests(ctx, configuration, seeds))], "squeeze")[0])
+    usual = trained.sound
+    if not usual.runs:
+        raise Fault(
+            f"the chosen configuration diverged with all {len(seeds)} fresh seeds: lower the upper end of "
+            "learning_rate in the search space, and begin anew with --fresh"
+        )
+    kept = [seed for seed, runs in zip(seeds, trained.runs, strict=True) if runs in usual.runs]
+    more = requests(ctx, configuration, kept, epochs=LONGER * ctx.spec.budget.epochs)
     longer = _grouped(ctx, train_extra(ctx, row, [(0, more)], "longer")[0])
-    return usual, None if longer.diverged else longer
+    return usual, None if longer.diverged else longer, len(seeds) - len(kept)
 
 
 def _grouped(ctx: Context, runs: Sequence[RunRow]) -> Repeated:
@@ -90,7 +104,7 @@ def _seeds(ctx: Context, configuration: Configuration, repeated: Repeated, name:
 def _final(ctx: Context, seeds: Sequence[Candidate], library: Sequence[Candidate]) -> tuple[list[Candidate], str]:
     """The members of the final model, and why these, in words.
 
-    The plain mean of the chosen configuration's seeds is no choice by validation rows, so its score is honest. An
+    The plain mean of the chosen configuration's seeds leaves next to nothing to choose by validation rows. An
     ensemble picked on those rows looks better by luck. So picking is first judged on rows that it has not seen: it must
     lead there by more than the deviation of the difference.
     """

@@ -7,10 +7,11 @@ import json
 from collections.abc import Sequence
 
 from hpo.recipe.edges import narrowed_around
-from hpo.recipe.flow import Done, Next, allotment, latest, seconds_share
-from hpo.recipe.judging import Tried, ranked
-from hpo.recipe.stages import stage_space, unregularized, with_more_capacity
-from hpo.records.rows import Origin
+from hpo.recipe.flow import Done, Next, allotment, latest
+from hpo.recipe.judging import ranked
+from hpo.recipe.stages import anything_varies, stage_space, unregularized, with_more_capacity
+from hpo.records.rows import Origin, TrialRow
+from hpo.run.budget import seconds_for
 from hpo.run.closing import tried
 from hpo.run.context import Context
 from hpo.run.searching import WIDENINGS, Task
@@ -20,21 +21,21 @@ from hpo.space.ranges import Choice, Fixed, clamped
 from hpo.values import Configuration, Scalar
 
 
-def task_for(ctx: Context, step: Next, done: Sequence[Done], seconds_left: float | None) -> Task:
+def task_for(ctx: Context, step: Next, done: Sequence[Done]) -> Task:
     """The task of a searching stage's attempt."""
     planned = allotment(done, step.stage, ctx.spec.budget.trials)
-    seconds = None if seconds_left is None else seconds_share(step.stage, seconds_left)
+    seconds = seconds_for(ctx, step, done)
     may_widen = _widened_in_a_row(done, step.stage) < WIDENINGS
     if done and done[-1].verdict.decision == "widen":
-        space, trials = _previous(ctx, step)
+        space, carried = _previous(ctx, step)
         for name, plain in done[-1].verdict.hands_on["ranges"].items():
             space = space.with_range(name, range_from_plain(plain))
-        return Task(space, (), tuple(trials), planned, seconds, may_widen)
+        return Task(space, (), tuple(carried), planned, seconds, may_widen)
     if step.stage == "overfit":
         whole = grown_space(ctx.spec.space, done)
         base = unregularized(whole, whole.default())
         space = stage_space("overfit", whole, base)
-        return Task(space, (("default", space.default()),), (), planned, seconds, may_widen)
+        return _task(space, (("default", space.default()),), planned, seconds, may_widen)
     before = latest(done, "overfit" if step.stage == "regularize" else "regularize")
     if before is None:
         raise ValueError(f"{step.stage} has nothing to build on")
@@ -44,9 +45,17 @@ def task_for(ctx: Context, step: Next, done: Sequence[Done], seconds_left: float
     reference = inside(space, handed)
     starts: list[tuple[Origin, Configuration]] = [("handed_on", reference)]
     default = space.default()
-    if space.varying and default != reference:
+    if anything_varies(space) and default != reference:
         starts.append(("default", default))
-    return Task(space, tuple(starts), (), planned if space.varying else 1, seconds, may_widen)
+    return _task(space, tuple(starts), planned, seconds, may_widen)
+
+
+def _task(
+    space: SearchSpace, starts: tuple[tuple[Origin, Configuration], ...], planned: int | None, seconds: float | None,
+    may_widen: bool,
+) -> Task:  # fmt: skip
+    """A stage's first attempt; one that has nothing to vary trains its one configuration."""
+    return Task(space, starts, (), planned if anything_varies(space) else 1, seconds, may_widen)
 
 
 def grown_space(space: SearchSpace, done: Sequence[Done]) -> SearchSpace:
@@ -74,25 +83,28 @@ def inside(space: SearchSpace, configuration: Configuration) -> dict[str, Scalar
 
 
 def _narrowed(ctx: Context, handed: Configuration, done: Sequence[Done]) -> SearchSpace:
-    """The study's space, cut to where the earlier stages' best trials lie."""
+    """The study's space, cut to where the best trials of overfit's and regularize's last attempts lie.
+
+    What an attempt searched counts, also where it was not cut: a range that was widened there stays wide.
+    """
     space = grown_space(ctx.spec.space, done)
-    for row in ctx.studies.stages(ctx.study.id):
-        if row.name not in ("overfit", "regularize") or row.space is None:
+    last = {row.name: row for row in ctx.studies.stages(ctx.study.id)}
+    for row in (last["overfit"], last["regularize"]):
+        if row.space is None:
             continue
         searched = space_from_plain(json.loads(row.space))
         sign = 1.0 if row.direction == "maximize" else -1.0
         trials = ranked([tried(t) for t in ctx.queue.trials(row.id, with_runs=False)], sign)
         cut = narrowed_around(searched, trials, handed)
         for h in cut.varying:
-            if h.range != searched[h.name].range:
-                space = space.with_range(h.name, h.range)
+            space = space.with_range(h.name, h.range)
     return space
 
 
-def _previous(ctx: Context, step: Next) -> tuple[SearchSpace, list[Tried]]:
+def _previous(ctx: Context, step: Next) -> tuple[SearchSpace, list[TrialRow]]:
+    """Space and trials of the attempt before."""
     row = next(r for r in ctx.studies.stages(ctx.study.id) if r.name == step.stage and r.attempt == step.attempt - 1)
-    trials = [tried(t) for t in ctx.queue.trials(row.id, with_runs=False)]
-    return space_from_plain(json.loads(row.space or "{}")), trials
+    return space_from_plain(json.loads(row.space or "{}")), ctx.queue.trials(row.id, with_runs=False)
 
 
 def _widened_in_a_row(done: Sequence[Done], stage: str) -> int:

@@ -72,5 +72,6 @@ def by_number(trials: Sequence[TrialRow]) -> dict[int, TrialRow]:
 def failure(run: RunRow) -> Fault:
     """The fault that a failed run stands for."""
     return Fault(
-        f"a run of trial {run.trial_number} failed after {run.tries} tries: {run.error or 'no reason recorded'}"
+        f"a run of trial {run.trial_number} failed, which this stage cannot do without (try {run.tries}): "
+        f"{run.error or 'no reason recorded'}. Mend it, and begin anew with --fresh."
     )

@@ -5,6 +5,7 @@ Keras is imported from here, so that the backend and the loudness of TensorFlow 
 """
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -19,6 +20,10 @@ with without_chatter():
     import keras
     import numpy as np
     from keras import ops
+
+if keras.backend.backend() == "jax":
+    # Keras's serialization asks whether TensorFlow is there by importing it, for seconds and half a gigabyte.
+    sys.modules.setdefault("tensorflow", None)  # type: ignore[arg-type]
 
 __all__ = [
     "assign", "compiled_gradient_norm", "compiled_outputs", "device", "double_precision", "gradient", "host", "keras",

@@ -1,9 +1,11 @@
 """Keeps TensorFlow's greetings off the user's terminal.
 
 Its C++ part writes some ten lines to the error stream before any log level is read, whatever the environment says: that
-messages before logging begins go to the error stream, that oneDNN is on, that no CUDA driver was found.
+messages before logging begins go to the error stream, that oneDNN is on, that no CUDA driver was found. Its Python part
+advises against the retracing that a search over structures is made of.
 """
 
+import logging
 import os
 import re
 import sys
@@ -26,6 +28,7 @@ def without_chatter() -> Iterator[None]:
         yield
         return
     os.environ.setdefault(_LEVEL, "2")
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     sys.stderr.flush()
     with tempfile.TemporaryFile() as kept:
         stream = os.dup(2)

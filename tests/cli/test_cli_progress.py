@@ -55,3 +55,24 @@ def test_live_progress_keeps_brackets_of_verdicts_and_drops_its_bar(monkeypatch:
     shown = screen.file.getvalue()  # type: ignore[attr-defined]
     assert "All is well [0.9, 1]." in shown
     assert "digits: finished in 1 min 15 s" in shown
+
+
+def test_long_verdicts_are_wrapped_and_indented_on_pipes_and_terminals(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rich.console import Console
+
+    event = StageFinished("tune", 1, Verdict("go on", "Words upon words. " * 20), 12.0)
+    progress.PlainProgress()(event)
+    first, *more = capsys.readouterr().out.splitlines()
+    assert first.startswith("tune: done in 12 s. Words")
+    assert more
+    assert all(line.startswith("  Words") or line.startswith("  upon") or line.startswith("  words.") for line in more)
+    assert max(map(len, (first, *more))) <= 100
+
+    screen = Console(file=io.StringIO(), force_terminal=True, width=80, color_system=None)
+    monkeypatch.setattr("rich.console.Console", lambda **_: screen)
+    progress.LiveProgress()(event)
+    shown = screen.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert len(shown) > 3
+    assert all(line.startswith("  ") for line in shown)

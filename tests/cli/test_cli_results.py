@@ -134,3 +134,37 @@ def test_bad_databases_are_refused_by_every_verb_that_reads(
     assert result.exit_code == 2, result.output
     assert result.stderr.startswith("error: ")
     assert [p.name for p in tmp_path.iterdir()] == ["text.db"]
+
+
+def test_lines_are_made_for_a_hundred_columns(study_url: str) -> None:
+    lines = call("results", "digits", "--storage", study_url).output.splitlines()
+    start = lines.index("verdicts:")
+    verdicts = lines[start + 1 : lines.index("", start)]
+    assert max(map(len, verdicts)) <= 100
+    assert all(line.startswith("  ") for line in verdicts)
+
+
+def test_early_stopping_does_not_look_like_a_mishap() -> None:
+    from hpo.reports.text import run_table
+
+    frame = pd.DataFrame({"stage": ["tune", "tune"], "state": ["stopped", "done"]})
+    assert run_table(frame, "stage").rows == (("tune", "stopped early", "1"), ("tune", "done", "1"))
+
+
+def test_the_last_column_of_a_plain_table_is_wrapped_below_itself() -> None:
+    from hpo.reports.text import TextTable, plain
+
+    table = TextTable("", ("check", "seen"), (("outliers", "one two three four five six seven"), ("rows", "few")))
+    assert plain(table, 40).splitlines() == [
+        "check     seen",
+        "outliers  one two three four five six",
+        "          seven",
+        "rows      few",
+    ]
+
+
+def test_passwords_are_hidden() -> None:
+    from hpo.cli.show import hidden
+
+    assert hidden("postgresql://me:secret@host:5432/db") == "postgresql://me:***@host:5432/db"
+    assert hidden("sqlite:////data/hpo.db") == "sqlite:////data/hpo.db"

@@ -102,6 +102,9 @@ BAD = (
     ("init nothing.csv --target x", "nothing.csv"),
     ("init sales.csv --target bougth", "bought"),
     ("init sales.csv --target bought --output none/study.toml", "none"),
+    ("init sales.csv --target bought --output /proc/study.toml", "--output"),
+    ("run digits --export sales.csv", "--export"),
+    ("run digits --export /proc/none/bundle", "--export"),
     ("init empty.csv --target x", "empty.csv"),
 )
 
@@ -116,3 +119,9 @@ def test_bad_input_ends_with_two_and_leaves_nothing(line: str, named: str) -> No
     assert named in result.stderr
     assert "Traceback" not in result.output
     assert sorted(p.name for p in Path().iterdir()) == sorted(files)
+
+
+def test_init_names_what_was_typed_as_there_is_no_study_file_yet() -> None:
+    Path("sales.csv").write_text(table())
+    assert "command line: FILE: expected" in call("init", "nothing.csv", "--target", "bought").stderr
+    assert "command line: --target: expected" in call("init", "sales.csv", "--target", "bougth").stderr

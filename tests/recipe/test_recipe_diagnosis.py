@@ -34,6 +34,12 @@ def test_settled_curves(training: float, validation: float, expected: str) -> No
     assert f"{training:.3g}" in found.sentence
 
 
+def test_worse_than_the_prior_is_no_question_of_capacity() -> None:
+    found = diagnose(curve(falling(5.0)), diverged=False, training_loss=5.0, validation_loss=5.0, scale=SCALE)
+    assert found.name == "underfit"
+    assert "look at the learning rate" in found.sentence
+
+
 @pytest.mark.parametrize("pace", [0.03, 0.06, 0.1])
 def test_a_loss_cut_off_on_its_way_down_is_still_improving(pace: float) -> None:
     losses = 2.3 * np.exp(-pace * np.arange(15))

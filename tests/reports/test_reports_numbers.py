@@ -35,7 +35,9 @@ def test_number(value: object, text: str) -> None:
         (None, 0.1, 0.9, "-"),
     ],
 )
-def test_interval_shows_what_its_width_allows_and_three_digits_at_least(value: object, low: object, high: object, text: str) -> None:
+def test_interval_shows_what_its_width_allows_and_three_digits_at_least(
+    value: object, low: object, high: object, text: str
+) -> None:
     assert interval(value, low, high) == text
 
 

@@ -1,0 +1,110 @@
+"""Leading a study: taken by one process, kept while it works, given back at its end."""
+
+import contextlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from hpo.errors import Fault, InputError, LeaseLost, Problem, Stopped
+from hpo.records.artifacts import ArtifactStore
+from hpo.records.database import Database
+from hpo.records.queue import Queue
+from hpo.records.rows import StudyRow, StudyState
+from hpo.records.studies import Studies
+from hpo.records.workers import Workers
+from hpo.run.keeping import Keeper
+from hpo.run.worker import LEASE_SECONDS
+
+LEAD_SECONDS = 60.0
+"""Of the leader's lease; it is renewed four times as often."""
+
+
+class Lead:
+    """The lead that this process has of one study. Its methods may be called from any thread."""
+
+    def __init__(self, database: Database, study: StudyRow, worker_id: str) -> None:
+        self.worker_id = worker_id
+        self._study = study
+        self._studies, self._queue, self._workers = Studies(database), Queue(database), Workers(database)
+
+    def renew(self) -> bool:
+        """Renew the lead, and the leases of the runs that this process trains; False once another process has led.
+
+        A lease that lapsed may be renewed only while nobody has led since: one who did, and has left again, has moved
+        the study on, and what this process holds in memory is of the past.
+        """
+        if self._studies.get(self._study.name).leader_worker_id != self.worker_id:
+            return False
+        if not self._workers.lead(self._study.id, self.worker_id, LEAD_SECONDS):
+            return False
+        self._workers.seen(self.worker_id)
+        self._queue.renew(self.worker_id, self._queue.held(self.worker_id), LEASE_SECONDS)
+        return True
+
+    def check(self) -> None:
+        """Give the runs of dead workers back to the queue. Raises LeaseLost where another process has led since."""
+        if self._studies.get(self._study.name).leader_worker_id != self.worker_id:
+            raise LeaseLost("another process has taken over the lead of this study; this one wrote nothing since")
+        self._queue.reclaim(self._study.id)
+
+
+@contextmanager
+def led(database: Database, study: StudyRow) -> Iterator[Lead]:
+    """Lead the study, and say in the records how it was left. Raises InputError where another process leads it."""
+    lead = _taken(database, study)
+    studies = Studies(database, leader=lead.worker_id)
+    try:
+        with Keeper(lead.renew, LEAD_SECONDS / 4):
+            studies.set_state(study.id, "running")
+            yield lead
+    except KeyboardInterrupt:
+        _leave(studies, study.id, "stopped")
+        raise Stopped(
+            f"study {study.name!r} stopped; everything finished is kept. Go on with the same command."
+        ) from None
+    except BaseException:
+        _leave(studies, study.id, "failed")
+        raise
+    finally:
+        _give_back(database, study, lead)
+
+
+def forget(database: Database, name: str, store: ArtifactStore) -> None:
+    """Remove the study of that name, if there is one. Raises InputError while another process leads it."""
+    row = next((row for row in Studies(database).all() if row.name == name), None)
+    if row is None:
+        return
+    lead = _taken(database, row)
+    try:
+        store.delete(Studies(database, leader=lead.worker_id).remove(name))
+    finally:
+        _give_back(database, row, lead)
+
+
+def _taken(database: Database, study: StudyRow) -> Lead:
+    workers = Workers(database)
+    worker_id = workers.register(study.id, "leader")
+    if not workers.lead(study.id, worker_id, LEAD_SECONDS):
+        workers.gone(worker_id)
+        raise InputError(
+            Problem(f"study {study.name!r}", "", "a study that no other process runs", "one that another process leads",
+                    "Join it with hpo worker, or wait until that process ends.")
+        )  # fmt: skip
+    return Lead(database, study, worker_id)
+
+
+def _leave(studies: Studies, study_id: int, state: StudyState) -> None:
+    """Note how the study was left.
+
+    Not where another process leads it by now, for it is not ours to say; nor where the database is what failed: the
+    error under way tells more than this one would.
+    """
+    with contextlib.suppress(Fault):
+        studies.set_state(study_id, state)
+
+
+def _give_back(database: Database, study: StudyRow, lead: Lead) -> None:
+    """Resign; where the database does not answer, the lease lapses by itself."""
+    workers = Workers(database)
+    with contextlib.suppress(Fault):
+        workers.resign(study.id, lead.worker_id)
+        workers.gone(lead.worker_id)

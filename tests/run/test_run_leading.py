@@ -1,0 +1,115 @@
+"""The lead of a study is kept for as long as its process works, and never taken back from another."""
+
+import threading
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from run_support import Bench, bench
+
+from hpo.clock import utc_now
+from hpo.errors import Fault, InputError, LeaseLost, Stopped
+from hpo.records import schema
+from hpo.records.artifacts import ArtifactStore
+from hpo.records.workers import Workers
+from hpo.run import leading
+from hpo.run.keeping import Keeper
+from hpo.run.leading import forget, led
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Iterator[Bench]:
+    with bench(tmp_path) as made:
+        yield made
+
+
+def lapse(here: Bench) -> None:
+    """Let the lead run out, as while a machine sleeps."""
+    past = utc_now() - timedelta(seconds=1)
+    here.db.transact(lambda c: c.execute(sa.update(schema.study).values(leader_until=past)))
+
+
+def test_the_state_says_how_a_study_was_left(here: Bench) -> None:
+    with led(here.db, here.study):
+        assert here.studies.get("wine").state == "running"
+        with pytest.raises(InputError, match="another process leads"), led(here.db, here.study):
+            pass
+    assert here.studies.get("wine").leader_worker_id is None
+    with pytest.raises(Stopped, match="Go on with the same command"), led(here.db, here.study):
+        raise KeyboardInterrupt
+    assert here.studies.get("wine").state == "stopped"
+    with pytest.raises(Fault, match="broken"), led(here.db, here.study):
+        raise Fault("broken")
+    assert here.studies.get("wine").state == "failed"
+
+
+def test_a_lead_that_lapsed_is_kept_while_nobody_has_led_since(here: Bench) -> None:
+    with led(here.db, here.study) as lead:
+        lapse(here)
+        assert lead.renew()
+        lead.check()
+        assert not Workers(here.db).lead(here.study.id, "other", 60)
+
+
+@pytest.mark.parametrize("left_again", [False, True])
+def test_a_lead_that_went_to_another_is_not_taken_back(here: Bench, left_again: bool) -> None:
+    workers = Workers(here.db)
+
+    def loses_it() -> None:
+        with led(here.db, here.study) as lead:
+            lapse(here)
+            assert workers.lead(here.study.id, "other", 60)
+            here.studies.set_state(here.study.id, "finished")
+            if left_again:
+                workers.resign(here.study.id, "other")
+            assert not lead.renew()
+            lead.check()
+
+    with pytest.raises(LeaseLost, match="taken over"):
+        loses_it()
+    row = here.studies.get("wine")
+    assert row.state == "finished", "the study is another's: this process says nothing of it"
+    assert row.leader_worker_id == (None if left_again else "other")
+
+
+def test_leases_outlive_what_takes_long(here: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leading, "LEAD_SECONDS", 0.4)
+    monkeypatch.setattr(leading, "LEASE_SECONDS", 0.4)
+    stage = here.stage()
+    here.trial(stage, 0)
+    with led(here.db, here.study) as lead:
+        here.queue.lease(here.study.id, lead.worker_id, 1, 0.4)
+        time.sleep(1.2)
+        assert not Workers(here.db).lead(here.study.id, "other", 60)
+        assert here.queue.reclaim(here.study.id).requeued == ()
+
+
+def test_a_study_that_is_led_is_not_forgotten(here: Bench, tmp_path: Path) -> None:
+    store = ArtifactStore(str(tmp_path / "store"))
+    with led(here.db, here.study), pytest.raises(InputError, match="another process leads"):
+        forget(here.db, "wine", store)
+    forget(here.db, "wine", store)
+    assert here.studies.all() == []
+    forget(here.db, "wine", store)
+
+
+def test_a_keeper_tries_again_where_the_database_fails_and_ends_when_there_is_nothing_to_keep() -> None:
+    calls: list[int] = []
+    over = threading.Event()
+
+    def renew() -> bool:
+        calls.append(len(calls))
+        if len(calls) == 1:
+            raise Fault("the database does not answer")
+        if len(calls) == 3:
+            over.set()
+            return False
+        return True
+
+    with Keeper(renew, 0.01):
+        assert over.wait(5)
+        time.sleep(0.05)
+    assert calls == [0, 1, 2]
