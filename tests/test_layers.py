@@ -232,7 +232,22 @@ def no_stranger(code: Code) -> list[str]:
     ]
 
 
-RULES = (strangers, upward, reserved, cycles, too_long, habits, no_stranger)
+KERAS_FROM = ("hpo.training.backend", "hpo.training.bundle_loader")
+"""Keras is loaded by the backend alone, which settles first which backend it is and how loud."""
+
+
+def keras_from_backend(code: Code) -> list[str]:
+    """Keras loaded by somebody else, before the backend could settle anything."""
+    return [
+        f"{module}, line {i.line}: imports {i.imported}; take it from hpo.training.backend"
+        for module in code.sources
+        if module not in KERAS_FROM
+        for i in code.imports(module)
+        if i.imported.split(".")[0] == "keras"
+    ]
+
+
+RULES = (strangers, upward, reserved, cycles, too_long, habits, no_stranger, keras_from_backend)
 
 
 @pytest.fixture(scope="module")
@@ -282,6 +297,7 @@ BREAKS = {
     "print": ("data/a.py", "print('x')\n", habits, "print"),
     "assert": ("data/a.py", "assert 1\n", habits, "assert"),
     "a broad except": ("data/a.py", "try:\n    x = 1\nexcept Exception:\n    x = 2\n", habits, "broad"),
+    "Keras past the backend": ("training/a.py", "import keras\n", keras_from_backend, "hpo.training.backend"),
     "a bundle that needs hpo": ("training/bundle_loader.py", "from hpo import values\n", no_stranger, "hpo"),
 }
 

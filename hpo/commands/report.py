@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from hpo.errors import InputError, Problem
+
 
 def report(study: str, *, storage: str, output: str | None = None) -> Path:
     """Writes one self-contained HTML file about a study, `<study>-report.html` unless named."""
@@ -14,4 +16,8 @@ def export(study: str, *, storage: str, to: str, artifacts: str | None = None) -
     """Puts the bundle of a finished study into a folder, new or empty."""
     from hpo.run import export_bundle
 
-    return Path(export_bundle(storage, study, to, artifacts))
+    try:
+        return Path(export_bundle(storage, study, to, artifacts))
+    except OSError as error:
+        raise InputError(Problem(to, "", "a folder that can be written", str(error.strerror or error),
+                                 "Name another with --to.")) from error  # fmt: skip

@@ -30,18 +30,25 @@ def number(value: Any, digits: int = 4) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def interval(value: Any, low: Any, high: Any) -> str:
-    """`0.972 [0.953, 0.986]`: decimals that give the width two significant digits, and the greatest number three."""
+def interval(value: Any, low: Any, high: Any, decimals: int | None = None) -> str:
+    """`0.972 [0.953, 0.986]`, with so many decimals; None: as `interval_decimals` says."""
     if not present(value):
         return MISSING
     if not (present(low) and present(high)):
         return number(value)
+    decimals = interval_decimals(value, low, high) if decimals is None else decimals
+    return f"{float(value):.{decimals}f} [{float(low):.{decimals}f}, {float(high):.{decimals}f}]"
+
+
+def interval_decimals(value: Any, low: Any, high: Any) -> int:
+    """Decimals that give the width two significant digits, and the greatest number three; six at most."""
+    if not (present(value) and present(low) and present(high)):
+        return 0
     width = abs(float(high) - float(low))
     size = max(abs(float(v)) for v in (value, low, high))
     for_width = 1 - math.floor(math.log10(width)) if width > 0 else 4
     for_size = 2 - math.floor(math.log10(size)) if size > 0 else 0
-    decimals = min(max(for_width, for_size, 0), 6)
-    return f"{float(value):.{decimals}f} [{float(low):.{decimals}f}, {float(high):.{decimals}f}]"
+    return min(max(for_width, for_size, 0), 6)
 
 
 def duration(seconds: Any) -> str:

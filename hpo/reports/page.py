@@ -13,7 +13,7 @@ from hpo.reports import pictures
 from hpo.reports.frames import Results, open_results
 from hpo.reports.numbers import count, duration, interval, moment, number, present
 from hpo.reports.stage_view import Picture, Row, StageMaterial, StageView, picture, stage_view, words
-from hpo.reports.text import MODEL_NAMES, records
+from hpo.reports.text import MODEL_NAMES, records, score_decimals
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -178,7 +178,10 @@ def _ranked(scores: list[Row], direction: str) -> list[Row]:
 
 
 def _score_views(scores: list[Row]) -> list[ScoreView]:
-    return [ScoreView(_named(s), interval(s["value"], s["low"], s["high"]), s["model"] == "final") for s in scores]
+    decimals = score_decimals(scores)
+    return [
+        ScoreView(_named(s), interval(s["value"], s["low"], s["high"], decimals), s["model"] == "final") for s in scores
+    ]
 
 
 def _comparison(scores: list[Row], direction: str) -> tuple[Picture | None, str]:

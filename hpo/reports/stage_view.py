@@ -14,6 +14,9 @@ from hpo.space import Choice, Fixed, FloatRange, IntRange, Range, SearchSpace
 MOST_CURVES = 6
 MOST_SCATTERS = 6
 
+_ROUNDING = 1e-12
+"""A gain below it is none: sums taken in another order differ as much."""
+
 _SHOWN_ELSEWHERE = ("chosen_trial", "best_trial", "best_value", "trials")
 
 Row = dict[str, Any]
@@ -132,8 +135,25 @@ def _facts(material: StageMaterial) -> tuple[tuple[str, str], ...]:
     if present(stage["chosen_trial"]):
         facts.append(("chosen", f"trial {stage['chosen_trial']} ({number(stage['chosen_value'])})"))
     facts.append(("time", duration(stage["seconds"])))
-    facts += [(words(f["name"]), figure_text(f["name"], f["value"])) for f in material.figures if _worth_a_line(f)]
+    facts += [
+        (figure_name(f["name"]), figure_text(f["name"], f["value"])) for f in material.figures if _worth_a_line(f)
+    ]
     return tuple(facts)
+
+
+_FIGURE_NAMES = {
+    "behind": "behind the best baseline", "passing": "trials below the gate", "gate": "gate (training loss)",
+    "fresh_mean": "mean over fresh seeds", "reference_mean": "the reference's mean", "gain": "gain over the reference",
+    "gain_needed": "gain that would be proof", "gap_before": "gap of the reference", "gap_after": "gap of the chosen",
+    "look": "look at the test rows", "members": "members of the final model",
+}  # fmt: skip
+
+
+def figure_name(name: str) -> str:
+    """A verdict's number in words."""
+    if name.startswith("earns_"):
+        return f"gain by more {words(name.removeprefix('earns_'))}"
+    return _FIGURE_NAMES.get(name, words(name))
 
 
 def figure_text(name: str, value: Any) -> str:
@@ -147,7 +167,7 @@ def _worth_a_line(figure: Row) -> bool:
     name, value = figure["name"], figure["value"]
     if name in _SHOWN_ELSEWHERE or name.startswith("sensitivity_") or not present(value):
         return False
-    return not (name.startswith("earns_") and value == 0)
+    return not (name.startswith("earns_") and abs(value) < _ROUNDING)
 
 
 def _shares(figures: Sequence[Row]) -> tuple[tuple[str, float, str], ...]:

@@ -4,7 +4,7 @@ import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hpo.reports.numbers import MISSING, count, duration, interval, moment, number, present
+from hpo.reports.numbers import MISSING, count, duration, interval, interval_decimals, moment, number, present
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -110,12 +110,18 @@ def check_table(frame: "pd.DataFrame", title: str = "checks") -> TextTable:
 
 def score_table(frame: "pd.DataFrame") -> TextTable:
     """The models on the test rows, in one opening, with their intervals."""
+    decimals = score_decimals(records(frame))
     rows = [
         (MODEL_NAMES.get(_text(r["model"]), _text(r["model"])), _text(r["metric"]),
-         interval(r["value"], r["low"], r["high"]), number(r["rows"]))
+         interval(r["value"], r["low"], r["high"], decimals), number(r["rows"]))
         for r in records(frame)
     ]  # fmt: skip
     return TextTable("test set", ("model", "metric", "score [95 %]", "rows"), tuple(rows), frozenset(("rows",)))
+
+
+def score_decimals(scores: list[dict[str, Any]]) -> int | None:
+    """Decimals that suit all scores of an opening, so that they can be compared at a glance; None without scores."""
+    return max((interval_decimals(s["value"], s["low"], s["high"]) for s in scores), default=None)
 
 
 def run_table(frame: "pd.DataFrame", by: str) -> TextTable:

@@ -23,6 +23,7 @@ from hpo.records.workers import Workers
 from hpo.run.budget import trained_seconds
 from hpo.run.context import Context
 from hpo.run.events import Listener, Note, StageFinished, StudyFinished
+from hpo.run.interrupts import raise_if_seen, remembered
 from hpo.run.keeping import Keeper
 from hpo.run.leading import Lead, forget, led
 from hpo.run.processes import Pool
@@ -89,8 +90,9 @@ def work(
 
         try:
             parent = os.getppid()
-            with Keeper(renew, LEASE_SECONDS / 4), _own_code(spec.base):
+            with Keeper(renew, LEASE_SECONDS / 4), _own_code(spec.base), remembered():
                 while studies.get(study).state == "running" and os.getppid() == parent:
+                    raise_if_seen()
                     if worker.step() == 0:
                         time.sleep(IDLE_SECONDS)
         except KeyboardInterrupt:

@@ -11,6 +11,7 @@ from hpo.records.queue import Queue
 from hpo.records.rows import StudyRow, StudyState
 from hpo.records.studies import Studies
 from hpo.records.workers import Workers
+from hpo.run.interrupts import raise_if_seen, remembered
 from hpo.run.keeping import Keeper
 from hpo.run.worker import LEASE_SECONDS
 
@@ -41,7 +42,11 @@ class Lead:
         return True
 
     def check(self) -> None:
-        """Give the runs of dead workers back to the queue. Raises LeaseLost where another process has led since."""
+        """Give the runs of dead workers back to the queue.
+
+        Raises LeaseLost where another process has led since, KeyboardInterrupt where Ctrl-C was pressed.
+        """
+        raise_if_seen()
         if self._studies.get(self._study.name).leader_worker_id != self.worker_id:
             raise LeaseLost("another process has taken over the lead of this study; this one wrote nothing since")
         self._queue.reclaim(self._study.id)
@@ -53,7 +58,7 @@ def led(database: Database, study: StudyRow) -> Iterator[Lead]:
     lead = _taken(database, study)
     studies = Studies(database, leader=lead.worker_id)
     try:
-        with Keeper(lead.renew, LEAD_SECONDS / 4):
+        with Keeper(lead.renew, LEAD_SECONDS / 4), remembered():
             studies.set_state(study.id, "running")
             yield lead
     except KeyboardInterrupt:

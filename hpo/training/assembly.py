@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import keras
 import numpy as np
 
 from hpo.errors import InputError, Problem
 from hpo.space import SearchSpace
+from hpo.training.backend import keras
 from hpo.training.builder import build, set_exported_weights
 from hpo.values import Array, Configuration, FloatArray, Fold, TaskFacts
 

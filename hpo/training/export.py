@@ -10,7 +10,6 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 
 from hpo.errors import Fault, InputError, Problem
@@ -18,6 +17,7 @@ from hpo.metrics import Metric
 from hpo.space import SearchSpace
 from hpo.training import bundle_text
 from hpo.training.assembly import Member, assemble, batched, foreign_parts, frozen_hash, predict_members
+from hpo.training.backend import keras
 from hpo.values import Array, Fold, TaskFacts
 
 __all__ = ["ExportInfo", "Member", "assemble", "export_bundle", "foreign_parts", "frozen_hash", "predict_members"]

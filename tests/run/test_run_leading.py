@@ -1,5 +1,6 @@
 """The lead of a study is kept for as long as its process works, and never taken back from another."""
 
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -44,6 +45,26 @@ def test_the_state_says_how_a_study_was_left(here: Bench) -> None:
     with pytest.raises(Fault, match="broken"), led(here.db, here.study):
         raise Fault("broken")
     assert here.studies.get("wine").state == "failed"
+
+
+@pytest.mark.parametrize("presses", [1, 2])
+def test_ctrl_c_stops_the_study_at_the_next_good_place_or_when_pressed_again_at_once(here: Bench, presses: int) -> None:
+    came: list[str] = []
+
+    def pressed() -> None:
+        with led(here.db, here.study) as lead:
+            signal.raise_signal(signal.SIGINT)
+            came.append("pressed")
+            if presses == 2:
+                signal.raise_signal(signal.SIGINT)
+            came.append("went on")
+            lead.check()
+
+    with pytest.raises(Stopped):
+        pressed()
+    assert came == ["pressed", "went on"][: 3 - presses]
+    assert here.studies.get("wine").state == "stopped"
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_a_lead_that_lapsed_is_kept_while_nobody_has_led_since(here: Bench) -> None:

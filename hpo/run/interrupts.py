@@ -1,0 +1,44 @@
+"""Ctrl-C between two runs, not in the middle of one.
+
+A `KeyboardInterrupt` is raised wherever the program happens to be. Inside a framework that is no good place: of twenty
+that met TensorFlow at work, one was swallowed, so that the study ran on, one ended in a hang, one in a segmentation
+fault. So the first Ctrl-C is remembered, and raised at the next place that asks; the second is raised at once.
+"""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+_seen = threading.Event()
+
+
+@contextmanager
+def remembered() -> Iterator[None]:
+    """Remember Ctrl-C within the block. Only the main thread can; in another the block changes nothing."""
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or before is not signal.default_int_handler:
+        yield
+        return
+    _seen.clear()
+    signal.signal(signal.SIGINT, _remember)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        _seen.clear()
+
+
+def raise_if_seen() -> None:
+    """Raise the KeyboardInterrupt that was remembered."""
+    if _seen.is_set():
+        _seen.clear()
+        raise KeyboardInterrupt
+
+
+def _remember(signum: int, frame: FrameType | None) -> None:
+    again = _seen.is_set()
+    _seen.set()
+    if again:
+        raise KeyboardInterrupt
