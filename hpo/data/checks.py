@@ -149,9 +149,9 @@ def _splits(d: DataDescription) -> Check:
 
 def _conflicts(d: DataDescription) -> Check:
     seen = f"{counted(d.conflicts, 'row')}; training loss cannot fall below {d.conflict_floor:.3g}"
-    expected = "equal rows have equal targets"
+    expected = "no equal rows with different targets"
     if not d.conflicts:
-        return Check("conflicting targets", _PASSED, expected, "they do", "No two equal rows have different targets.")
+        return Check("conflicting targets", _PASSED, expected, "none", "No two equal rows have different targets.")
     status = _WARNING if d.conflict_floor > 0.01 * d.prior_loss else _PASSED
     sentence = f"{counted(d.conflicts, 'row')} equal others that have another target; no network can tell them apart."
     return Check("conflicting targets", status, expected, seen, sentence)
@@ -160,7 +160,7 @@ def _conflicts(d: DataDescription) -> Check:
 def _outliers(d: DataDescription) -> Check:
     expected = f"values within {OUTLIER_DEVIATIONS:g} standard deviations"
     if not d.outliers:
-        return Check("outliers", _PASSED, expected, "all are", "No value lies far out.")
+        return Check("outliers", _PASSED, expected, "none further out", "No value lies far out.")
     seen = listed(f"`{name}` {rows:,}" for name, rows in d.outliers.items())
     sentence = "Values far out become large inputs; a logarithm of such columns may help."
     return Check("outliers", _WARNING, expected, seen, sentence)

@@ -61,7 +61,7 @@ def readme(
 
 def _example(preprocessing: Mapping[str, Any]) -> str:
     if preprocessing["kind"] != "table":
-        return "rows   # an array"
+        return "rows"
     row = {
         column["name"]: column["fill"] if column["kind"] == "number" else next(iter(column["categories"]), None)
         for column in preprocessing["columns"][:3]
