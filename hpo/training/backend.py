@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
+from importlib.abc import MetaPathFinder
 from typing import Any
 
 from hpo.errors import InputError, Problem
@@ -21,9 +22,19 @@ with without_chatter():
     import numpy as np
     from keras import ops
 
+
+class _NoTensorFlow(MetaPathFinder):
+    """Makes `import tensorflow` fail as if it were not installed."""
+
+    def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:
+        if fullname == "tensorflow":
+            raise ModuleNotFoundError("TensorFlow is kept out of a process with KERAS_BACKEND=jax", name=fullname)
+
+
 if keras.backend.backend() == "jax":
-    # Keras's serialization asks whether TensorFlow is there by importing it, for seconds and half a gigabyte.
-    sys.modules.setdefault("tensorflow", None)  # type: ignore[arg-type]
+    # Keras's serialization asks whether TensorFlow is there by importing it, for seconds and half a gigabyte. An entry
+    # of None in `sys.modules` would not do: Keras's Rescaling takes any entry for the module.
+    sys.meta_path.insert(0, _NoTensorFlow())
 
 __all__ = [
     "assign", "compiled_gradient_norm", "compiled_outputs", "device", "double_precision", "gradient", "host", "keras",
