@@ -80,7 +80,7 @@ class Verdict:
     """The decision that a stage ends in, with the numbers it rests on."""
 
     decision: str
-    """One word for programs: `go on`, `widen`, `more capacity`, `stop`."""
+    """For programs: `go on`, `widen`, `more capacity`, `stop`, and `done` at the end."""
     sentence: str
     """The decision and its evidence in words, for people."""
     figures: Mapping[str, float] = field(default_factory=dict)

@@ -6,8 +6,8 @@ import click
 
 from hpo.cli.show import show_lines, show_table
 from hpo.commands.check import Checked
+from hpo.numbers import count, duration
 from hpo.recipe.stages import StagePlan
-from hpo.reports.numbers import count, duration
 from hpo.reports.text import TextTable
 from hpo.values import Status
 

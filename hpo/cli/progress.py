@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
-from hpo.reports.numbers import duration, number
+from hpo.numbers import duration, number
 from hpo.reports.text import wrapped
 from hpo.run.events import Event, Note, RunsFinished, StageFinished, StageStarted, StudyFinished, TrialFinished
 

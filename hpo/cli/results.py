@@ -19,8 +19,8 @@ def status(study: str | None, storage: str) -> None:
     from hpo.cli.show import show_table
     from hpo.commands.results import results as open_results
     from hpo.commands.status import status as look
+    from hpo.numbers import count
     from hpo.reports import text
-    from hpo.reports.numbers import count
 
     found = open_results(storage)
     if study is None:

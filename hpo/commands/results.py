@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpo.errors import InputError, Problem
-from hpo.reports.numbers import present
+from hpo.numbers import present
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hpo.metrics import Metric
+from hpo.numbers import interval, number, signed
 from hpo.recipe.noise import Comparison
 from hpo.values import Verdict
 
@@ -20,7 +21,7 @@ class TestScore:
     __test__ = False  # pytest would take the class for a test by its name
 
     def __str__(self) -> str:
-        return f"{self.model.replace('_', ' ')} {self.value:.4g} [{self.low:.4g}, {self.high:.4g}]"
+        return f"{self.model.replace('_', ' ')} {interval(self.value, self.low, self.high)}"
 
 
 def on_squeeze(
@@ -38,24 +39,24 @@ def on_squeeze(
     gave no network.
     """
     low, high = min(seeds), max(seeds)
-    sentence = f"Over {len(seeds)} seeds validation {metric.name} lies between {low:.4g} and {high:.4g}."
+    sentence = f"Over {len(seeds)} seeds validation {metric.name} lies between {number(low)} and {number(high)}."
     if diverged:
         sentence += f" {diverged} more diverged."
     if longer is not None:
         sentence += f" Training for {epochs} epochs "
         if longer.gain:
-            sentence += f"is a proved gain of {longer.difference:.3g}."
+            sentence += f"is a proved gain of {number(longer.difference, 3)}."
         else:
             used = ", used as not worse" if longer.difference > 0 else ""
-            sentence += f"is no proved gain ({longer.difference:+.2g}){used}."
+            sentence += f"is no proved gain ({signed(longer.difference, 2)}){used}."
     each = f", each the mean of {folds} networks, one a fold" if folds > 1 else ""
     if len(members) > 1:
         what = "members" if folds > 1 else "networks"
         sentence += f" The final model is the mean of {len(members)} {what}{each} ({', '.join(members)}: {why}): "
-        sentence += f"{together:.4g}, where one of them alone has {single:.4g} on average."
+        sentence += f"{number(together)}, where one of them alone has {number(single)} on average."
     else:
         what = f"the mean of {folds} networks, one a fold" if folds > 1 else "one network"
-        sentence += f" The final model is {what} ({members[0]}: {why}): {together:.4g}."
+        sentence += f" The final model is {what} ({members[0]}: {why}): {number(together)}."
     sentence += f" The test set was opened once for all (look number {look} on this data): "
     sentence += "; ".join(map(str, scores)) + "."
     sentence += "".join(f" {_against(name, *pair)}" for name, pair in against.items() if name != "prior")
@@ -67,7 +68,7 @@ def on_squeeze(
         figures |= {f"test_{score.model}": score.value}
     if longer is not None:
         figures |= {"longer_gain": longer.difference, "longer_needed": longer.threshold}
-    return Verdict("go on", sentence, figures)
+    return Verdict("done", sentence, figures)
 
 
 BEYOND = 1.96
@@ -76,9 +77,9 @@ BEYOND = 1.96
 
 def _against(name: str, difference: float, deviation: float) -> str:
     rival = name.replace("_", " ").capitalize()
-    size = f"by {abs(difference):.3g}"
+    size = f"by {number(abs(difference), 3)}"
     if abs(difference) <= BEYOND * deviation:
-        return f"{rival}: level within the noise of the test rows ({difference:+.2g})."
+        return f"{rival}: level within the noise of the test rows ({signed(difference, 2)})."
     if difference < 0:
         return f"{rival} win {size}." if name == "boosted_trees" else f"{rival} wins {size}."
     return f"{rival}: beaten {size}."

@@ -9,6 +9,7 @@ from math import isfinite, sqrt
 from typing import Any
 
 from hpo.metrics import Metric
+from hpo.numbers import number, signed
 from hpo.recipe.diagnosis import GAP_IN_NOISE, has_gap
 from hpo.recipe.edges import Edge
 from hpo.recipe.judging import Bar, Baseline, Proved, Tried, best, complete, counted
@@ -50,11 +51,12 @@ def on_baseline(bar: Bar, checks: Sequence[Check]) -> Verdict:
     failed = [c for c in checks if c.status is Status.FAILED]
     doubtful = [c for c in checks if c.status is Status.WARNING]
     name, noise = bar.to_beat, bar.noise
-    scores = ", ".join(f"{n.replace('_', ' ')} {b.metric:.4g}" for n, b in bar.baselines.items())
+    scores = ", ".join(f"{n.replace('_', ' ')} {number(b.metric)}" for n, b in bar.baselines.items())
     sentence = (
         f"Validation {bar.metric.name}: {scores}. To beat: {name.replace('_', ' ')} at "
-        f"{bar.baselines[name].metric:.4g}. Equal networks differ by {noise.metric_seeds:.2g} from seed to seed, and "
-        f"{noise.metric_rows:.2g} by the choice of the validation rows: noise {noise.metric:.2g}."
+        f"{number(bar.baselines[name].metric)}. Equal networks differ by {number(noise.metric_seeds, 2)} from seed to "
+        f"seed, and {number(noise.metric_rows, 2)} by the choice of the validation rows: noise "
+        f"{number(noise.metric, 2)}."
     )
     passed = len(checks) - len(failed) - len(doubtful)
     sentence += f" {passed} of {len(checks)} skeleton checks passed."
@@ -110,27 +112,27 @@ def on_overfit(trials: Sequence[Tried], bar: Bar, share: float, ended: str) -> V
     top = best(trials, -1.0)
     level = _level_with_best(passing, bar)
     chosen = min(level, key=lambda t: (t.parameters, t.training_loss)) if passing else top
-    opening = f"{counted(trials)}; {ended}. The gate is a training loss of {gate:.3g}, "
-    opening += f"{share:.0%} of the prior's {bar.prior_loss:.3g}" + (
-        f" and what contradictory duplicates allow ({bar.floor:.3g}). " if bar.floor > 0 else ". "
+    opening = f"{counted(trials)}; {ended}. The gate is a training loss of {number(gate, 3)}, "
+    opening += f"{share:.0%} of the prior's {number(bar.prior_loss, 3)}" + (
+        f" and what contradictory duplicates allow ({number(bar.floor, 3)}). " if bar.floor > 0 else ". "
     )
     if passing:
         decided = (
             f"{len(passing)} of them pass. Of the {len(level)} that validate level with the best of those, trial "
             f"{chosen.number} needs the fewest parameters ({chosen.parameters:,}) and reaches "
-            f"{chosen.training_loss:.3g}."
+            f"{number(chosen.training_loss, 3)}."
         )
     else:
         decided = (
-            f"None passes; trial {chosen.number} comes closest with {chosen.training_loss:.3g} and "
+            f"None passes; trial {chosen.number} comes closest with {number(chosen.training_loss, 3)} and "
             f"{chosen.parameters:,} parameters: {_why_none(trials, top, bar)}."
         )
     gap = chosen.gap
     if has_gap(chosen.training_loss, chosen.validation_loss, bar.scale):
         size = f"{gap / bar.noise.loss:.0f} times the noise" if bar.noise.loss > 0 else "beyond all noise"
-        follows = f" Its gap of {gap:.3g} is {size}: regularization has work to do."
+        follows = f" Its gap of {number(gap, 3)} is {size}: regularization has work to do."
     else:
-        follows = f" Its gap of {gap:.3g} lies within the noise: little to regularize."
+        follows = f" Its gap of {number(gap, 3)} lies within the noise: little to regularize."
     return Verdict(
         "go on",
         opening + decided + follows,
@@ -183,14 +185,14 @@ def on_regularize(
     decision, lacking = _capacity(chosen, bar, gate_passed, can_grow, hindrance)
     sentence = f"{counted(trials)}; {ended}. " + _proof_sentence(contenders, chosen, bar)
     if closed > MILD:
-        sentence += f" The gap falls from {before:.3g} to {after:.3g}: {strength} regularization."
+        sentence += f" The gap falls from {number(before, 3)} to {number(after, 3)}: {strength} regularization."
     elif had_gap:
-        now = "" if chosen is reference else f" ({after:.3g} in trial {chosen.trial.number})"
-        sentence += f" The reference's gap of {before:.3g} stays{now}."
+        now = "" if chosen is reference else f" ({number(after, 3)} in trial {chosen.trial.number})"
+        sentence += f" The reference's gap of {number(before, 3)} stays{now}."
     elif isfinite(before):
-        sentence += f" There was no gap to close ({before:.3g}, noise {bar.noise.loss:.2g})."
+        sentence += f" There was no gap to close ({number(before, 3)}, noise {number(bar.noise.loss, 2)})."
     if worth:
-        sentence += " More of it was better: " + ", ".join(f"{n} ({earning[n]:+.2g})" for n in worth) + "."
+        sentence += " More of it was better: " + ", ".join(f"{n} ({signed(earning[n], 2)})" for n in worth) + "."
     top = best(trials, sign)
     figures = {
         "chosen_trial": float(chosen.trial.number), "best_trial": float(top.number), "best_value": _value(top),
@@ -226,7 +228,7 @@ def _capacity(chosen: Proved, bar: Bar, gate_passed: bool, can_grow: Sequence[st
         or has_gap(chosen.training_loss, chosen.validation_loss, bar.scale)
     ):
         return "go on", ""
-    lacks = f" No gap, yet {behind:.3g} behind {bar.to_beat.replace('_', ' ')}: the network lacks capacity."
+    lacks = f" No gap, yet {number(behind, 3)} behind {bar.to_beat.replace('_', ' ')}: the network lacks capacity."
     if hindrance:
         return "go on", f"{lacks} {hindrance}"
     return "more capacity", lacks + f" Back to overfit with more of {', '.join(can_grow)}."
@@ -248,9 +250,9 @@ def on_tune(
     if not isfinite(behind):
         pass  # said already: it diverged
     elif behind > GAP_IN_NOISE * bar.noise.metric:
-        sentence += f" Still {behind:.3g} behind {rival}, more than the noise."
+        sentence += f" Still {number(behind, 3)} behind {rival}, more than the noise."
     elif behind < -GAP_IN_NOISE * bar.noise.metric:
-        sentence += f" {-behind:.3g} ahead of {rival}, the best baseline."
+        sentence += f" {number(-behind, 3)} ahead of {rival}, the best baseline."
     else:
         sentence += f" Level with {rival}, the best baseline, within the noise."
     figures = {
@@ -270,19 +272,18 @@ def _proof_sentence(contenders: Sequence[Proved], chosen: Proved, bar: Bar) -> s
         if not isfinite(reference.mean):
             return f"With fresh seeds {first} diverges, as does whatever was held against it: it is handed on in doubt."
         if len(contenders) == 1:
-            return f"With fresh seeds {first} has {name} {reference.mean:.4g}; there is nothing to hold against it."
-        return f"With fresh seeds nothing beats {first}, {name} {reference.mean:.4g}."
-    told = f"With fresh seeds trial {chosen.trial.number} has {name} {chosen.mean:.4g}, "
+            return f"With fresh seeds {first} has {name} {number(reference.mean)}; there is nothing to hold against it."
+        return f"With fresh seeds nothing beats {first}, {name} {number(reference.mean)}."
+    told = f"With fresh seeds trial {chosen.trial.number} has {name} {number(chosen.mean)}, "
     comparison = chosen.comparison
     if comparison is None:
         return told + f"where {first} diverges."
-    told += f"{first} {reference.mean:.4g}: "
+    told += f"{first} {number(reference.mean)}: "
+    needed = number(comparison.threshold, 2)
     if comparison.gain:
-        return told + f"a gain of {comparison.difference:.3g}, proved (more than {comparison.threshold:.2g})."
-    return told + (
-        f"a difference of {comparison.difference:+.2g}, no proved gain (that would take {comparison.threshold:.2g}); "
-        "it is handed on as not worse."
-    )
+        return told + f"a gain of {number(comparison.difference, 3)}, proved (more than {needed})."
+    told += f"a difference of {signed(comparison.difference, 2)}, no proved gain (that would take {needed}); "
+    return told + "it is handed on as not worse."
 
 
 def _comparison_figures(chosen: Proved) -> dict[str, float]:

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from hpo.reports.numbers import interval, number, present
+from hpo.numbers import interval, number, present
 from hpo.reports.text import MODEL_NAMES, records
 
 if TYPE_CHECKING:

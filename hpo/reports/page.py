@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import hpo
 from hpo.errors import InputError, Problem
+from hpo.numbers import count, duration, interval, moment, number, present
 from hpo.reports import pictures
 from hpo.reports.frames import Results, open_results
-from hpo.reports.numbers import count, duration, interval, moment, number, present
 from hpo.reports.stage_view import Picture, Row, StageMaterial, StageView, picture, stage_view, words
 from hpo.reports.text import MODEL_NAMES, records, score_decimals
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hpo.reports.numbers import number, present
+from hpo.numbers import number, present
 from hpo.reports.text import TextTable, records
 
 if TYPE_CHECKING:

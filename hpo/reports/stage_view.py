@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from hpo.numbers import MISSING, duration, number, present
 from hpo.recipe.stages import BY_NAME
 from hpo.reports import pictures
-from hpo.reports.numbers import MISSING, duration, number, present
 from hpo.reports.text import trials_line
 from hpo.space import Choice, Fixed, FloatRange, IntRange, Range, SearchSpace
 

@@ -4,7 +4,7 @@ import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hpo.reports.numbers import MISSING, count, duration, interval, interval_decimals, moment, number, present
+from hpo.numbers import MISSING, count, duration, interval, interval_decimals, moment, number, present
 
 if TYPE_CHECKING:
     import pandas as pd

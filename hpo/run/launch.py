@@ -47,6 +47,8 @@ def launch(
     dataset = load(spec.data, seed=spec.seed, metric=spec.metric, base=spec.base, data_dir=data_dir)
     for warning in spec.warnings:
         listener(Note(warning))
+    if artifacts is not None:
+        ArtifactStore(artifacts).prepare()  # before a database is made that nothing will go into
     with connect(storage) as database:
         store_url = artifacts or default_store(database)
         store = ArtifactStore(store_url)

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import IO, Self
 
 from hpo.errors import Fault
+from hpo.training.devices import visible_gpu
 
 RESTARTS = 3
 """How often a worker that dies is replaced before the study gives up: something kills them all."""
@@ -15,7 +16,10 @@ GRACE_SECONDS = 15.0
 
 
 class Pool:
-    """So many processes of `hpo worker`. The database's URL travels in the environment, so that no password shows."""
+    """So many processes of `hpo worker`, each with a GPU of its own where there are several.
+
+    The database's URL travels in the environment, so that no password shows.
+    """
 
     def __init__(self, study: str, storage: str, count: int, *, data_dir: str | None, artifacts: str) -> None:
         self._command = [sys.executable, "-m", "hpo", "worker", study, "--artifacts", artifacts]
@@ -30,7 +34,7 @@ class Pool:
         self._workers: list[tuple[subprocess.Popen[bytes], IO[bytes]]] = []
 
     def __enter__(self) -> Self:
-        self._workers = [self._start() for _ in range(self._count)]
+        self._workers = [self._start(i) for i in range(self._count)]
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -53,13 +57,13 @@ class Pool:
                 raise Fault(f"workers keep dying (exit code {process.returncode}): {_last_words(log)}")
             self._restarts += 1
             log.close()
-            self._workers[i] = self._start()
+            self._workers[i] = self._start(i)
 
-    def _start(self) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
+    def _start(self, index: int) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
         log = tempfile.TemporaryFile()  # noqa: SIM115  # lives as long as the process
-        process = subprocess.Popen(
-            self._command, env=self._environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL
-        )
+        gpu = visible_gpu(index)
+        environment = self._environment if gpu is None else {**self._environment, "CUDA_VISIBLE_DEVICES": gpu}
+        process = subprocess.Popen(self._command, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         return process, log
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from hpo.errors import Fault
+from hpo.numbers import signed
 from hpo.recipe.flow import Done, Next
 from hpo.recipe.judging import Bar
 from hpo.recipe.noise import difference_over_rows
@@ -117,7 +118,7 @@ def _final(ctx: Context, seeds: Sequence[Candidate], library: Sequence[Candidate
     picked = [everything[i] for i in choose(predictions, y, ctx.metric, most)]
     seed = derive(ctx.spec.seed, "ensemble")
     needed = difference_over_rows(ctx.metric, y, [together(picked)], [together(plain)], seed=seed)
-    told = f"picking from {len(everything)} leads by {lead:+.2g} on rows it has not seen"
+    told = f"picking from {len(everything)} leads by {signed(lead, 2)} on rows it has not seen"
     return (picked, told) if lead > needed else (plain, f"the mean of all seeds; {told}, which is no gain")
 
 

@@ -221,7 +221,7 @@ def squeeze(**more: Any) -> Verdict:
 def test_squeeze_tells_the_one_opening_and_who_wins() -> None:
     given = squeeze()
     wanted = (
-        "between 0.9 and 0.92", "look number 2", "final 0.9 [0.85, 0.94]", "Boosted trees win by 0.05.",
+        "between 0.9 and 0.92", "look number 2", "final 0.900 [0.850, 0.940]", "Boosted trees win by 0.05.",
         "Linear: level within the noise", "no proved gain (+0.01), used as not worse", "is one network",
     )  # fmt: skip
     for told in wanted:

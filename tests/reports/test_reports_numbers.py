@@ -5,7 +5,7 @@ import math
 import pandas as pd
 import pytest
 
-from hpo.reports.numbers import count, duration, interval, moment, number, present
+from hpo.numbers import count, duration, interval, moment, number, present
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,11 @@ def number(value: Any, digits: int = 4) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+def signed(value: float, digits: int = 4) -> str:
+    """As `number`, with a sign even where it is a plus."""
+    return f"{'+' if value >= 0 else ''}{number(value, digits)}"
+
+
 def interval(value: Any, low: Any, high: Any, decimals: int | None = None) -> str:
     """`0.972 [0.953, 0.986]`, with so many decimals; None: as `interval_decimals` says."""
     if not present(value):
