@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
-BOTTOM = ("values", "errors", "seeds", "clock", "metrics", "numbers", "bundled")
+BOTTOM = ("values", "errors", "seeds", "clock", "metrics", "numbers", "importing", "bundled")
 ROWS: tuple[tuple[str, ...], ...] = (
     ("cli",),
     ("commands",),

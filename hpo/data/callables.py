@@ -2,10 +2,6 @@
 
 import importlib
 import re
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +12,7 @@ from hpo.data.places import Place
 from hpo.data.problems import nearest, refuse, setting
 from hpo.data.raw import Raw, RawArrays, RawTable
 from hpo.errors import InputError
+from hpo.importing import importable
 
 _NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 _FORMS = "(x, y), (x_train, y_train, x_test, y_test) or a pandas DataFrame"
@@ -32,7 +29,7 @@ def call(source: str, place: Place, key: str, target: str | int | None) -> Raw:
         expected, remedy = "a source that runs no code", "Allow code only from people you trust."
         raise InputError(setting(key, expected, f'"{source}"', remedy))
     module_name, function_name = source.split(":")
-    with _importable(place.base):
+    with importable(place.base):
         try:
             module = importlib.import_module(module_name)
         except ModuleNotFoundError as error:
@@ -43,17 +40,6 @@ def call(source: str, place: Place, key: str, target: str | int | None) -> Raw:
             remedy = nearest(function_name, vars(module)) + "Name a function of the module."
             raise InputError(setting(key, f"a function in {module_name}", f'"{source}"', remedy))
         return _understood(function(), source, target)
-
-
-@contextmanager
-def _importable(base: str) -> Iterator[None]:
-    folder = str(Path(base).resolve())
-    sys.path.insert(0, folder)
-    importlib.invalidate_caches()
-    try:
-        yield
-    finally:
-        sys.path.remove(folder)
 
 
 def _understood(result: Any, source: str, target: str | int | None) -> Raw:

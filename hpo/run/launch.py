@@ -1,16 +1,15 @@
 """From a study file's values to a finished study: the leader's side, and the worker's."""
 
 import os
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import NoReturn
 
 from hpo.data.dataset import Dataset
 from hpo.data.load import load
 from hpo.errors import Fault, InputError, Problem, Stopped
+from hpo.importing import importable
 from hpo.metrics import METRICS
 from hpo.recipe.flow import Done, Next, next_stage
 from hpo.recipe.stages import SEARCHING
@@ -56,7 +55,7 @@ def launch(
         if fresh:
             forget(database, spec.name, store)
         study = Studies(database).open(spec.name, to_plain(spec), fingerprint(identity(spec)), spec.seed)
-        with led(database, study) as lead, _own_code(spec.base):
+        with led(database, study) as lead, importable(spec.base, first=False):
             ctx = _context(spec, dataset, database, store, study, lead.worker_id, listener, export, workers)
             with _training(ctx, lead, data_dir, store_url):
                 return _follow(ctx)
@@ -92,7 +91,7 @@ def work(
 
         try:
             parent = os.getppid()
-            with Keeper(renew, LEASE_SECONDS / 4), _own_code(spec.base), remembered():
+            with Keeper(renew, LEASE_SECONDS / 4), importable(spec.base, first=False), remembered():
                 while studies.get(study).state == "running" and os.getppid() == parent:
                     raise_if_seen()
                     if worker.step() == 0:
@@ -102,19 +101,6 @@ def work(
         finally:
             worker.close()
             workers.gone(worker_id)
-
-
-@contextmanager
-def _own_code(base: str) -> Iterator[None]:
-    """A model of the user's own may lie beside the study file, as a search space or a data source may."""
-    entry = str(Path(base).resolve())
-    before = list(sys.path)
-    if entry not in before:
-        sys.path.append(entry)  # last: a study's folder may hold any names
-    try:
-        yield
-    finally:
-        sys.path[:] = before
 
 
 def _context(

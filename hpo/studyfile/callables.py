@@ -1,13 +1,11 @@
 """The user's own Python code, named as `module:function`."""
 
 import importlib
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from hpo.errors import InputError, Problem
+from hpo.importing import importable
 from hpo.studyfile.reading import suggestion
 
 
@@ -18,7 +16,7 @@ def call(reference: str, base: Path, *, where: str, key: str) -> Any:
     """
     module_name, _, function_name = reference.partition(":")
     try:
-        with _importable(base):
+        with importable(base):
             module = importlib.import_module(module_name)
     except ImportError as error:
         remedy = f"Put {module_name.split('.')[0]}.py into {base.resolve()}, or install the package that holds it."
@@ -33,15 +31,3 @@ def call(reference: str, base: Path, *, where: str, key: str) -> Any:
         got = "no such function" if function is None else type(function).__name__
         raise InputError(Problem(where, key, f"a function {function_name} in {module_name}", got, remedy))
     return function()
-
-
-@contextmanager
-def _importable(folder: Path) -> Iterator[None]:
-    """Modules in the folder can be imported within; `sys.path` is left as it was."""
-    entry = str(folder.resolve())
-    sys.path.insert(0, entry)
-    importlib.invalidate_caches()
-    try:
-        yield
-    finally:
-        sys.path.remove(entry)
