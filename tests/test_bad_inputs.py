@@ -1,5 +1,6 @@
 """Bad inputs through the command line: exit code 2, key and remedy named, no traceback, nothing left behind."""
 
+import contextlib
 import sqlite3
 from pathlib import Path
 
@@ -149,7 +150,7 @@ def test_all_problems_of_both_files_are_told_at_once(folder: Path) -> None:
 
 def test_a_database_of_a_newer_version_is_left_alone(folder: Path) -> None:
     assert CliRunner().invoke(main, ["db", "upgrade"]).exit_code == 0
-    with sqlite3.connect(folder / "hpo.db") as connection:
+    with contextlib.closing(sqlite3.connect(folder / "hpo.db")) as connection, connection:
         connection.execute("UPDATE hpo_alembic_version SET version_num = '9999'")
     said = refused(folder, ["run", "study.toml"], ["hpo.db", "newer"])
     assert "9999" in said

@@ -1,5 +1,6 @@
 """A study that is stopped with Ctrl-C and killed with -9 goes on, and ends as if nothing had happened."""
 
+import contextlib
 import os
 import signal
 import sqlite3
@@ -56,7 +57,7 @@ def start(folder: Path) -> "subprocess.Popen[str]":
 
 
 def rows(folder: Path, query: str) -> list[tuple[object, ...]]:
-    with sqlite3.connect(folder / "study.db") as connection:
+    with contextlib.closing(sqlite3.connect(folder / "study.db")) as connection:
         return connection.execute(query).fetchall()
 
 
