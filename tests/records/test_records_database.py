@@ -1,5 +1,6 @@
 """Connecting: what users get wrong, what is created, and what is left behind."""
 
+import contextlib
 import secrets
 import shutil
 import signal
@@ -283,4 +284,5 @@ def test_killed_while_it_makes_the_file_leaves_none_of_that_name(tmp_path: Path)
     assert not (tmp_path / "x.db").exists()
     with connect(f"sqlite:///{tmp_path}/x.db") as db:
         assert Studies(db).all() == []
-    assert sqlite3.connect(tmp_path / "x.db").execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    with contextlib.closing(sqlite3.connect(tmp_path / "x.db")) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
