@@ -5,24 +5,37 @@ that met TensorFlow at work, one was swallowed, so that the study ran on, one en
 fault. So the first Ctrl-C is remembered, and raised at the next place that asks; the second is raised at once.
 """
 
+import contextlib
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 _seen = threading.Event()
+WAITING = "Stopping when the runs in training have ended. Ctrl-C again stops at once."
 
 
 @contextmanager
-def remembered() -> Iterator[None]:
-    """Remember Ctrl-C within the block. Only the main thread can; in another the block changes nothing."""
+def remembered(tell: Callable[[str], None]) -> Iterator[None]:
+    """Remember Ctrl-C within the block, and tell that it was heard.
+
+    Only the main thread can; in another the block changes nothing.
+    """
     before = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or before is not signal.default_int_handler:
         yield
         return
     _seen.clear()
-    signal.signal(signal.SIGINT, _remember)
+
+    def remember(signum: int, frame: FrameType | None) -> None:
+        if _seen.is_set():
+            raise KeyboardInterrupt
+        _seen.set()
+        with contextlib.suppress(RuntimeError):  # the program was in the middle of writing to the same stream
+            tell(WAITING)
+
+    signal.signal(signal.SIGINT, remember)
     try:
         yield
     finally:
@@ -34,11 +47,4 @@ def raise_if_seen() -> None:
     """Raise the KeyboardInterrupt that was remembered."""
     if _seen.is_set():
         _seen.clear()
-        raise KeyboardInterrupt
-
-
-def _remember(signum: int, frame: FrameType | None) -> None:
-    again = _seen.is_set()
-    _seen.set()
-    if again:
         raise KeyboardInterrupt

@@ -55,7 +55,7 @@ def launch(
         if fresh:
             forget(database, spec.name, store)
         study = Studies(database).open(spec.name, to_plain(spec), fingerprint(identity(spec)), spec.seed)
-        with led(database, study) as lead, importable(spec.base, first=False):
+        with led(database, study, lambda text: listener(Note(text))) as lead, importable(spec.base, first=False):
             ctx = _context(spec, dataset, database, store, study, lead.worker_id, listener, export, workers)
             with _training(ctx, lead, data_dir, store_url):
                 return _follow(ctx)
@@ -91,7 +91,11 @@ def work(
 
         try:
             parent = os.getppid()
-            with Keeper(renew, LEASE_SECONDS / 4), importable(spec.base, first=False), remembered():
+            with (
+                Keeper(renew, LEASE_SECONDS / 4),
+                importable(spec.base, first=False),
+                remembered(lambda text: listener(Note(text))),
+            ):
                 while studies.get(study).state == "running" and os.getppid() == parent:
                     raise_if_seen()
                     if worker.step() == 0:

@@ -1,7 +1,7 @@
 """Leading a study: taken by one process, kept while it works, given back at its end."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from hpo.errors import Fault, InputError, LeaseLost, Problem, Stopped
@@ -53,12 +53,15 @@ class Lead:
 
 
 @contextmanager
-def led(database: Database, study: StudyRow) -> Iterator[Lead]:
-    """Lead the study, and say in the records how it was left. Raises InputError where another process leads it."""
+def led(database: Database, study: StudyRow, tell: Callable[[str], None] = lambda text: None) -> Iterator[Lead]:
+    """Lead the study, and say in the records how it was left. `tell` hears that Ctrl-C was.
+
+    Raises InputError where another process leads it.
+    """
     lead = _taken(database, study)
     studies = Studies(database, leader=lead.worker_id)
     try:
-        with Keeper(lead.renew, LEAD_SECONDS / 4), remembered():
+        with Keeper(lead.renew, LEAD_SECONDS / 4), remembered(tell):
             studies.set_state(study.id, "running")
             yield lead
     except KeyboardInterrupt:

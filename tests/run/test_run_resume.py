@@ -91,7 +91,9 @@ def test_stopped_and_killed_equals_uninterrupted(tmp_path: Path) -> None:
     until(broken, "SELECT count(*) FROM hpo_trial t JOIN hpo_stage s ON s.id = t.stage_id "
                   "WHERE s.name = 'overfit' AND t.state = 'complete'", stopped)  # fmt: skip
     stopped.send_signal(signal.SIGINT)
-    assert "Go on with the same command" in finish(stopped, 3)
+    said = finish(stopped, 3)
+    assert "Ctrl-C again stops at once" in said
+    assert "Go on with the same command" in said
     assert rows(broken, "SELECT state FROM hpo_study") == [("stopped",)]
     assert rows(broken, "SELECT count(*) FROM hpo_run WHERE state = 'running'") == [(0,)]
 
