@@ -150,7 +150,12 @@ def plan(
         if stage.name in SEARCHING:
             count = -1 if left is None else share_of(stage.name, left) if names else min(left, 1)
             left = None if left is None else left - max(count, 0)
-        fixed_runs = {"baseline": seeds, "regularize": 3 * proof_seeds, "tune": 3 * proof_seeds, "squeeze": proof_seeds}
+        fixed_runs = {
+            "baseline": seeds,
+            "regularize": 3 * proof_seeds,
+            "tune": 3 * proof_seeds,
+            "squeeze": 2 * proof_seeds,
+        }
         runs = (max(count, 0) + fixed_runs.get(stage.name, 0)) * folds
         planned.append(StagePlan(stage.name, stage.question, names, stage.objective, count, runs))
     return tuple(planned)
