@@ -3,6 +3,7 @@
 import contextlib
 import os
 import secrets
+import signal
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
@@ -65,6 +66,12 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no data folder at {folder}: name one with HPO_DATA_DIR")
     return folder
+
+
+def pytest_configure() -> None:
+    """Ctrl-C must work, here and in the processes that tests start: a shell's background job ignores it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
