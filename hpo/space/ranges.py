@@ -89,12 +89,12 @@ def at_position(range_: FloatRange | IntRange, share: float) -> float | int:
 def widened(range_: Numeric, side: Side, bound: float) -> Numeric:
     """The range with one end moved outwards, no further than `bound`.
 
-    On a log scale the end moves by the range's own width there, at least a factor of ten for real and of four for
-    whole numbers; on a linear scale by half the width, at least one for whole numbers.
+    On a log scale the end moves by a factor of ten for real and of four for whole numbers; on a linear scale by half
+    the width, at least one for whole numbers.
     """
     whole = isinstance(range_, IntRange)
     if range_.log:
-        factor = max(4.0 if whole else 10.0, range_.high / range_.low)
+        factor = 4.0 if whole else 10.0
         moved = range_.high * factor if side == "high" else range_.low / factor
     else:
         step = max((range_.high - range_.low) / 2, 1.0 if whole else 0.0)

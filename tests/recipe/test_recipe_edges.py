@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hpo.recipe.edges import Ranked, crowded_edges, narrowed_around, widen
+from hpo.recipe.edges import Ranked, crowded_edges, narrowed_around, slow_rate_edge, widen
 from hpo.space import Choice, FloatRange, Hyperparameter, IntRange, Kind, SearchSpace
 from hpo.space.ranges import Range
 
@@ -30,7 +30,7 @@ def test_a_learning_rate_range_that_ends_too_low_is_widened(seed: int) -> None:
     assert [(e.name, e.side) for e in found] == [("learning_rate", "high")]
     wider = widen(space(learning_rate=RATE), found)["learning_rate"].range
     assert isinstance(wider, FloatRange)
-    assert (wider.low, wider.high) == (RATE.low, pytest.approx(1e-2))
+    assert (wider.low, wider.high) == (RATE.low, pytest.approx(1e-3))
     assert "high end of learning_rate" in found[0].sentence
 
 
@@ -72,3 +72,13 @@ def test_narrowing_keeps_the_best_inside() -> None:
     assert isinstance(found, FloatRange)
     assert 1e-6 < found.low <= best["learning_rate"] / 3
     assert best["learning_rate"] * 3 <= found.high < 1.0
+
+
+def test_steady_losses_of_all_best_trials_widen_the_learning_rate_a_hundredfold() -> None:
+    best = [({"learning_rate": rate}, 0.9) for rate in (1e-6, 3e-6, 1e-5, 9e-5)]
+    (edge,) = slow_rate_edge(space(learning_rate=RATE), best)
+    assert isinstance(edge.new, FloatRange)
+    assert (edge.side, edge.new.high) == ("high", pytest.approx(1e-2))
+    assert "as steadily at the end as at the beginning" in edge.sentence
+    assert slow_rate_edge(space(learning_rate=RATE), [*best[:3], (best[3][0], 0.1)]) == ()
+    assert slow_rate_edge(space(learning_rate=RATE), best[:3]) == ()

@@ -55,7 +55,7 @@ def test_a_range_of_one_value_has_a_middle():
     ("range_", "side", "bound", "expected"),
     [
         (FloatRange(1e-4, 1e-3, log=True), "high", 1e4, FloatRange(1e-4, 1e-2, log=True)),
-        (FloatRange(1e-4, 1e-1, log=True), "low", 1e-12, FloatRange(1e-7, 1e-1, log=True)),
+        (FloatRange(1e-4, 1e-1, log=True), "low", 1e-12, FloatRange(1e-5, 1e-1, log=True)),
         (FloatRange(1e-4, 1e-3, log=True), "high", 5e-3, FloatRange(1e-4, 5e-3, log=True)),
         (FloatRange(1e-3, 2e-3, log=True), "low", 0.0, FloatRange(1e-4, 2e-3, log=True)),
         (FloatRange(0.0, 0.5), "high", 0.95, FloatRange(0.0, 0.75)),
