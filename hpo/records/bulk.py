@@ -28,7 +28,22 @@ def insert_rows(
     names = ", ".join(map(dialect.identifier_preparer.quote, columns))
     marks = ", ".join(["?" if dialect.name == "sqlite" else "%s"] * len(columns))
     into = dialect.identifier_preparer.format_table(table)
+    if dialect.name == "sqlite":
+        rows = _dates_as_text(table, columns, rows)
     connection.exec_driver_sql(f"INSERT INTO {into} ({names}) VALUES ({marks})", list(rows))
+
+
+def _dates_as_text(
+    table: sa.Table, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]
+) -> Sequence[tuple[Any, ...]]:
+    """SQLite: dates in SQLAlchemy's form. Python's driver has one of its own, deprecated since Python 3.12."""
+    dates = {i for i, name in enumerate(columns) if isinstance(table.c[name].type, sa.DateTime)}
+    if not dates:
+        return rows
+    return [
+        tuple(v.isoformat(" ", "microseconds") if i in dates and v is not None else v for i, v in enumerate(row))
+        for row in rows
+    ]
 
 
 def _insert_arrays(
