@@ -2,6 +2,7 @@
 
 import json
 import math
+import weakref
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
@@ -26,6 +27,8 @@ class Results:
 
     def __init__(self, db: Database) -> None:
         self._db = db
+        # hpo.open(url).trials(name) leaves nobody to close it; Python 3.13 warns of a connection that is only collected
+        weakref.finalize(self, db.close)
 
     def studies(self) -> pd.DataFrame:
         """One row a study."""
