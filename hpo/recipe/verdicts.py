@@ -1,7 +1,7 @@
 """The verdict of each stage: pure functions from what was measured to a decision with its evidence.
 
 Decisions: `go on`; `widen` (the stage goes on as another attempt in a wider space); `more capacity` (back to overfit);
-`stop` (a fault makes training meaningless).
+`stop` (a fault makes training meaningless); `done`, after squeeze (see `squeezing`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -102,7 +102,7 @@ def on_overfit(trials: Sequence[Tried], bar: Bar, share: float, ended: str) -> V
     """Of the trials below the gate the one with the fewest parameters; if none passes, the lowest training loss.
 
     To ask of those that pass that they also validate level with the best of them brought nothing: over digits (seeds 1
-    to 3) and breast_cancer (seeds 1, 2) the test scores of the final models were equal or worse.
+    to 3) and breast_cancer (seed 1) the test scores of the final models were equal or worse.
 
     share: the gate as a share of the prior's loss. ended: why the search ended, in words.
     """
