@@ -180,6 +180,10 @@ class RunResult:
     (rows, 1)."""
     weights: tuple[Array, ...]
     """The kept weights, trainable and not, in the order of the exported model's `get_weights()`."""
+    engine_reason: str = ""
+    """Why this engine trained it, in a few words."""
+    slots: int = 1
+    """Slots of the cohort that it trained in."""
 
     @property
     def gap(self) -> float:
