@@ -152,7 +152,8 @@ class Curve:
     learning_rate: Array
     """The rate of the epoch's last step."""
     gradient_norm: Array
-    """Euclidean norm of the loss's gradient over all trainable weights, on a fixed part of the probe."""
+    """Of the gradient that training followed, penalties included, over all trainable weights: root mean square over the
+    epoch's steps of its Euclidean norm."""
 
     def __len__(self) -> int:
         return len(self.training_loss)

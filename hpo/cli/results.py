@@ -30,7 +30,9 @@ def status(study: str | None, storage: str) -> None:
             click.echo("no studies yet: start one with hpo run")
         return
     now = look(storage, study)
-    click.echo(f"study {now.study}: {now.state}, {count(now.workers, 'worker')} at work\n")
+    size = "" if now.memory is None else f", {now.memory / 2**20:,.0f} MiB the largest"
+    renewed = f", {count(now.renewals, 'renewal')} so far" if now.renewals else ""
+    click.echo(f"study {now.study}: {now.state}, {count(now.workers, 'worker')} at work{size}{renewed}\n")
     show_table(text.stage_table(found, study))
     show_table(text.run_table(now.runs, "stage"))
     show_table(text.run_table(now.runs, "worker_id"))

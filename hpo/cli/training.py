@@ -97,4 +97,6 @@ def worker(study: str, storage: str, data_dir: str | None, artifacts: str | None
     from hpo.commands import run as command
 
     with progress(live=show.on_terminal()) as listener:
-        command.worker(study, storage=storage, data_dir=data_dir, artifacts=artifacts, listener=listener)
+        large = command.worker(study, storage=storage, data_dir=data_dir, artifacts=artifacts, listener=listener)
+    if large:
+        command.replace()

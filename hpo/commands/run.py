@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from hpo.errors import InputError, Problem
 
@@ -56,8 +56,15 @@ def _refuse_unwritable(bundle: Path) -> None:
 
 def worker(
     study: str, *, storage: str, data_dir: str | None, artifacts: str | None, listener: "Callable[[Event], None]"
-) -> None:
-    """Trains for a running study until it ends."""
+) -> bool:
+    """Trains for a running study until it ends; True where the process must be replaced first (`replace`)."""
     from hpo.run import work
 
-    work(study, storage=storage, data_dir=data_dir, artifacts=artifacts, listener=listener)
+    return work(study, storage=storage, data_dir=data_dir, artifacts=artifacts, listener=listener)
+
+
+def replace() -> NoReturn:
+    """Ends this process so that another goes on with the same command, in fresh memory."""
+    from hpo.run.renewal import replace_process
+
+    replace_process()

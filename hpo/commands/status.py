@@ -20,6 +20,10 @@ class StudyStatus:
     """Columns of `Results.runs`."""
     workers: int
     """Processes at work now."""
+    memory: int | None
+    """Bytes of the largest of them; None where it is not known."""
+    renewals: int
+    """Processes replaced because they had grown too large."""
 
 
 def status(storage: str, study: str) -> StudyStatus:
@@ -31,4 +35,6 @@ def status(storage: str, study: str) -> StudyStatus:
 
     with connect(storage, create=False) as db:
         row = Studies(db).get(study)
-        return StudyStatus(study, row.state, Results(db).runs(study), Workers(db).alive(row.id, SEEN_SECONDS))
+        workers = Workers(db)
+        at_work = workers.alive(row.id, SEEN_SECONDS)
+        return StudyStatus(study, row.state, Results(db).runs(study), at_work, *workers.memory(row.id, SEEN_SECONDS))

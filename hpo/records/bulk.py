@@ -1,70 +1,88 @@
-"""Rows in bulk, and numbers as every database takes them."""
+"""Rows in bulk: the one place that writes to the three kinds of database in different ways.
 
-import json
-import math
+PostgreSQL takes new rows by COPY, and changed ones in one statement with a binary array for each column: a quarter of
+the time of a statement a row. The drivers of the others are quick with a statement that they repeat.
+"""
+
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, SupportsFloat
+from typing import Any
 
-import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
-
-from hpo.values import Array
 
 IDS_AT_ONCE = 500
 """Most values in one `IN (...)`: SQLite may be built with a limit of 999 parameters."""
 
+_COPY = "COPY "
+_BINARY: tuple[tuple[type[sa.types.TypeEngine[Any]], str], ...] = (
+    (sa.Boolean, "bool"), (sa.BigInteger, "int8"), (sa.Integer, "int4"), (sa.Float, "float8"),
+    (sa.DateTime, "timestamp"),
+)  # fmt: skip
+"""PostgreSQL's names of types; all others go as text."""
+
+Rows = Sequence[tuple[Any, ...]]
+"""Rows of plain values: numbers, texts, dates, None."""
+
 
 def insert_rows(
-    connection: Connection, table: sa.Table, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]
+    connection: Connection, table: sa.Table, columns: Sequence[str], rows: Rows, *, replace: Sequence[str] = ()
 ) -> None:
-    """Insert rows of plain values (numbers, texts, dates, None), in the order of `columns`."""
+    """Insert rows, in the order of `columns`.
+
+    `replace` names the columns of a unique constraint: a row that is there with the same values takes on the others.
+    """
     if not rows:
         return
-    dialect = connection.dialect
-    if dialect.name == "postgresql":
-        _insert_arrays(connection, table, columns, rows)
-        return
-    names = ", ".join(map(dialect.identifier_preparer.quote, columns))
-    marks = ", ".join(["?" if dialect.name == "sqlite" else "%s"] * len(columns))
-    into = dialect.identifier_preparer.format_table(table)
-    if dialect.name == "sqlite":
-        rows = _dates_as_text(table, columns, rows)
-    connection.exec_driver_sql(f"INSERT INTO {into} ({names}) VALUES ({marks})", list(rows))
+    into, names = connection.dialect.identifier_preparer.format_table(table), _quoted(connection, columns)
+    if connection.dialect.name != "postgresql":
+        marks = ", ".join([_mark(connection)] * len(names))
+        insert = f"INSERT INTO {into} ({', '.join(names)}) VALUES ({marks}){_on_conflict(connection, columns, replace)}"
+        connection.exec_driver_sql(insert, _sendable(connection, table, columns, rows))
+    elif replace or len(rows) == 1:  # SQLAlchemy takes one row for a statement that is not to be repeated
+        names, unnest, arrays = _unnest(connection, table, columns, rows)
+        on_conflict = _on_conflict(connection, columns, replace)
+        connection.exec_driver_sql(
+            f"INSERT INTO {into} ({', '.join(names)}) SELECT * FROM {unnest}{on_conflict}", arrays
+        )
+    else:
+        types = [_binary(table.c[name].type) for name in columns]
+        connection.exec_driver_sql(
+            f"{_COPY}{into} ({', '.join(names)}) FROM STDIN (FORMAT BINARY)", list(rows), {"hpo_types": types}
+        )
 
 
-def _dates_as_text(
-    table: sa.Table, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]
-) -> Sequence[tuple[Any, ...]]:
-    """SQLite: dates in SQLAlchemy's form. Python's driver has one of its own, deprecated since Python 3.12."""
-    dates = {i for i, name in enumerate(columns) if isinstance(table.c[name].type, sa.DateTime)}
-    if not dates:
-        return rows
-    return [
-        tuple(v.isoformat(" ", "microseconds") if i in dates and v is not None else v for i, v in enumerate(row))
-        for row in rows
-    ]
+def update_rows(
+    connection: Connection, table: sa.Table, columns: Sequence[str], rows: Rows, *, only: Mapping[str, str | int]
+) -> int:
+    """Set columns of the rows whose first column is known; gives how many there were.
+
+    The first of `columns` names a row and is left as it is. A row changes only where its columns hold what `only` says.
+    """
+    if not rows:
+        return 0
+    into = connection.dialect.identifier_preparer.format_table(table)
+    mark, (key, *rest) = _mark(connection), _quoted(connection, columns)
+    guard = "".join(f" AND {into}.{name} = {mark}" for name in _quoted(connection, only))
+    if connection.dialect.name == "postgresql":
+        names, unnest, arrays = _unnest(connection, table, columns, rows)
+        sets = ", ".join(f"{name} = {f'fresh.{name}' if name in names else 'NULL'}" for name in rest)
+        fresh = f"{unnest} AS fresh({', '.join(names)})"
+        update = f"UPDATE {into} SET {sets} FROM {fresh} WHERE {into}.{key} = fresh.{key}{guard}"
+        return connection.exec_driver_sql(update, (*arrays, *only.values())).rowcount
+    update = f"UPDATE {into} SET {', '.join(f'{name} = {mark}' for name in rest)} WHERE {key} = {mark}{guard}"
+    values = [(*row, first, *only.values()) for first, *row in _sendable(connection, table, columns, rows)]
+    return connection.exec_driver_sql(update, values).rowcount
 
 
-def _insert_arrays(
-    connection: Connection, table: sa.Table, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]
-) -> None:
-    """PostgreSQL: one statement with a binary array for each column, a quarter of the time of a statement a row."""
-    filled = [
-        (n, list(v)) for n, v in zip(columns, zip(*rows, strict=True), strict=True) if any(x is not None for x in v)
-    ]
-    quote = connection.dialect.identifier_preparer
-    names = ", ".join(quote.quote(name) for name, _ in filled)
-    arrays = ", ".join(f"%b::{_array(connection, table.c[name].type)}" for name, _ in filled)
-    insert = f"INSERT INTO {quote.format_table(table)} ({names}) SELECT * FROM unnest({arrays})"
-    connection.exec_driver_sql(insert, tuple(values for _, values in filled))
-
-
-def _array(connection: Connection, kind: sa.types.TypeEngine[Any]) -> str:
-    """The array type of a column's values. Texts go as TEXT: a cast to VARCHAR(n) would cut them without a word."""
-    if isinstance(kind, sa.Enum):
-        return f"text[]::{kind.compile(connection.dialect)}[]"
-    return "text[]" if isinstance(kind, sa.String) else f"{kind.compile(connection.dialect)}[]"
+def copy_rows(cursor: Any, statement: str, rows: Sequence[tuple[Any, ...]], context: Any) -> bool:
+    """PostgreSQL's way to run `COPY` with rows, for SQLAlchemy's event `do_executemany`; whether it was one."""
+    if not statement.startswith(_COPY):
+        return False
+    with cursor.copy(statement) as copy:
+        copy.set_types(context.execution_options["hpo_types"])
+        for row in rows:
+            copy.write_row(row)
+    return True
 
 
 def batches(ids: Iterable[int]) -> Iterable[list[int]]:
@@ -75,52 +93,60 @@ def batches(ids: Iterable[int]) -> Iterable[list[int]]:
 
 def by_first(connection: Connection, query: sa.Executable) -> dict[Any, Any]:
     """The second column of a query by its first."""
-    return {row[0]: row[1] for row in connection.execute(query)}
+    return {row[0]: row[1] for row in connection.execute(query).all()}
 
 
-def finite(value: SupportsFloat | None) -> float | None:
-    """The number, or None where there is none that a database takes."""
-    if value is None:
-        return None
-    number = float(value)
-    return number if math.isfinite(number) else None
+def _quoted(connection: Connection, columns: Iterable[str]) -> list[str]:
+    return [connection.dialect.identifier_preparer.quote(name) for name in columns]
 
 
-def finite_list(values: Array) -> list[float | None]:
-    """The same for a whole column."""
-    numbers = np.asarray(values, dtype=np.float64)
-    return [v if ok else None for v, ok in zip(numbers.tolist(), np.isfinite(numbers).tolist(), strict=True)]
+def _mark(connection: Connection) -> str:
+    return "?" if connection.dialect.name == "sqlite" else "%s"
 
 
-def known(value: float | None) -> float:
-    """A score as it is read back: NaN where the database holds none."""
-    return math.nan if value is None else value
+def _on_conflict(connection: Connection, columns: Sequence[str], keys: Sequence[str]) -> str:
+    if not keys:
+        return ""
+    rest = _quoted(connection, (name for name in columns if name not in keys))
+    if connection.dialect.name == "mysql":
+        return f" ON DUPLICATE KEY UPDATE {', '.join(f'{name} = VALUES({name})' for name in rest)}"
+    taken = ", ".join(_quoted(connection, keys))
+    return f" ON CONFLICT ({taken}) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in rest)}"
 
 
-def tag(value: float | None) -> str | None:
-    """What a trial's value was, for the numbers a database cannot hold."""
-    if value is None:
-        return None
-    if math.isnan(value):
-        return "nan"
-    return "finite" if math.isfinite(value) else ("inf" if value > 0 else "-inf")
+def _sendable(connection: Connection, table: sa.Table, columns: Sequence[str], rows: Rows) -> list[tuple[Any, ...]]:
+    """The rows with dates in SQLAlchemy's form on SQLite: Python's driver has one of its own, deprecated since 3.12."""
+    dates = {i for i, name in enumerate(columns) if isinstance(table.c[name].type, sa.DateTime)}
+    if connection.dialect.name != "sqlite" or not dates:
+        return list(rows)
+    return [
+        tuple(v.isoformat(" ", "microseconds") if i in dates and v is not None else v for i, v in enumerate(row))
+        for row in rows
+    ]
 
 
-def untag(value: float | None, kind: str | None) -> float | None:
-    """The inverse: (stored number, tag) to the trial's value."""
-    return value if kind in (None, "finite") else float(kind)
+def _unnest(
+    connection: Connection, table: sa.Table, columns: Sequence[str], rows: Rows
+) -> tuple[list[str], str, tuple[list[Any], ...]]:
+    """PostgreSQL: (names, `unnest(...)` of an array for each, the arrays) of columns.
+
+    Those of nothing but NULL are left out, since no driver knows a type for them.
+    """
+    filled = [
+        (name, list(values))
+        for name, values in zip(columns, zip(*rows, strict=True), strict=True)
+        if any(value is not None for value in values)
+    ]
+    arrays = ", ".join(f"%b::{_array(connection, table.c[name].type)}" for name, _ in filled)
+    return _quoted(connection, (name for name, _ in filled)), f"unnest({arrays})", tuple(v for _, v in filled)
 
 
-def plain_json(value: object) -> str:
-    """JSON text of plain values; NumPy's numbers, tuples and mappings count as plain. Raises TypeError for others."""
-    return json.dumps(value, ensure_ascii=False, default=_plain)
+def _array(connection: Connection, kind: sa.types.TypeEngine[Any]) -> str:
+    """The array type of a column's values. Texts go as TEXT: a cast to VARCHAR(n) would cut them without a word."""
+    if isinstance(kind, sa.Enum):
+        return f"text[]::{kind.compile(connection.dialect)}[]"
+    return "text[]" if isinstance(kind, sa.String) else f"{kind.compile(connection.dialect)}[]"
 
 
-def _plain(value: object) -> object:
-    if isinstance(value, np.generic | np.ndarray):
-        return value.tolist()
-    if isinstance(value, Mapping):
-        return dict(value)
-    if isinstance(value, set | frozenset):
-        return sorted(value)
-    raise TypeError(f"{type(value).__name__} is no plain value")
+def _binary(kind: sa.types.TypeEngine[Any]) -> str:
+    return next((name for known, name in _BINARY if isinstance(kind, known)), "text")

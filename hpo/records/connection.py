@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError, NoSuchModuleError
 
 from hpo.clock import utc_now
 from hpo.errors import Fault, InputError, Problem
-from hpo.records import urls
+from hpo.records import bulk, urls
 
 T = TypeVar("T")
 
@@ -185,6 +185,8 @@ def _engine(url: URL) -> Engine:
     if backend == "sqlite":
         event.listen(engine, "connect", _setup_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
+    if backend == "postgresql":
+        event.listen(engine, "do_executemany", bulk.copy_rows)
     return engine
 
 

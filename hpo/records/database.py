@@ -8,6 +8,8 @@ from hpo.records.connection import Database, now
 
 __all__ = ["Database", "connect", "now", "open_database"]
 
+_NOT_A_DATABASE = 26  # SQLITE_NOTADB
+
 
 def connect(url: str, *, create: bool = True) -> Database:
     """The database of a URL, with the schema of this version; an empty one gets it where `create`.
@@ -41,6 +43,9 @@ def open_database(url: str, *, create: bool) -> Database:
 
 def _unreachable(db: Database, error: DBAPIError) -> Problem:
     got = db.words(error)
+    if getattr(error.orig, "sqlite_errorcode", None) == _NOT_A_DATABASE:
+        remedy = "Name another file; this one is left as it is."
+        return Problem(db.label, "", "a SQLite database", "a file of another kind", remedy)
     if db.dialect == "sqlite":
         return Problem(db.label, "", "a SQLite database that can be read and written", got, "Check the file's rights.")
     remedy = "Check that the server runs, that the database exists, and user and password."

@@ -12,8 +12,9 @@ from sqlalchemy.exc import IntegrityError
 
 from hpo.errors import Fault
 from hpo.records import schema
-from hpo.records.bulk import finite, insert_rows, known
+from hpo.records.bulk import insert_rows
 from hpo.records.connection import Database, now
+from hpo.records.plain import finite, known
 from hpo.records.rows import Opening, Score
 from hpo.records.workers import hold_study
 

@@ -9,13 +9,14 @@ Trial numbers are positions: Optuna lists trials by id and takes `study.trials[n
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from hpo.errors import Fault
-from hpo.records.bulk import batches, insert_rows
+from hpo.records.bulk import batches, by_first, insert_rows, update_rows
 from hpo.records.connection import Database
 from hpo.records.rows import ClosedTrial, NewTrial
 
@@ -64,15 +65,29 @@ def study_id(db: Database, connection: Connection, name: str) -> int:
     return int(found)
 
 
+@dataclass(frozen=True)
+class Last:
+    """The last of a study's trials that we know: its number and Optuna's id."""
+
+    number: int
+    trial_id: int
+
+
+NONE_YET = Last(-1, -1)
+
+
 def add_trials(
-    db: Database, connection: Connection, study: int, trials: Sequence[NewTrial], moment: datetime
+    db: Database, connection: Connection, study: int, last: Last, trials: Sequence[NewTrial], moment: datetime
 ) -> dict[int, int]:
     """Trials with parameters and attributes, finished ones with their result; gives Optuna's ids by number.
 
     `trials` is in the order of numbers. Raises Fault unless they follow on those that are there.
     """
     t = tables(db, connection)
-    there = connection.execute(sa.select(sa.func.count()).where(t["trials"].c.study_id == study)).scalar_one()
+    # Only what came after `last` is looked at: the cost must not grow with the study.
+    later = (t["trials"].c.study_id == study) & (t["trials"].c.trial_id > last.trial_id)
+    theirs = connection.execute(sa.select(sa.func.count()).select_from(t["trials"]).where(later)).scalar_one()
+    there = last.number + 1 + theirs
     if [trial.number for trial in trials] != list(range(there, there + len(trials))):
         first = trials[0].number
         raise Fault(
@@ -85,11 +100,7 @@ def add_trials(
     columns = ("study_id", "number", "state", "datetime_start", "datetime_complete")
     insert_rows(connection, t["trials"], columns, rows)
     # MySQL has no RETURNING, and the numbers are unique in a study.
-    fresh = (t["trials"].c.study_id == study) & (t["trials"].c.number >= there)
-    ids = {
-        r.number: r.trial_id
-        for r in connection.execute(sa.select(t["trials"].c.number, t["trials"].c.trial_id).where(fresh))
-    }
+    ids = by_first(connection, sa.select(t["trials"].c.number, t["trials"].c.trial_id).where(later))
     params = [(ids[n.number], p.name, float(p.internal), p.distribution) for n in trials for p in n.optuna]
     insert_rows(connection, t["trial_params"], ("trial_id", "param_name", "param_value", "distribution_json"), params)
     attrs = [(ids[n.number], key, text) for n in trials for key, text in n.optuna_attrs.items()]
@@ -104,14 +115,9 @@ def close_trials(
 ) -> None:
     """Results of running trials, by Optuna's trial id. Raises Fault where one is not running."""
     t = tables(db, connection)
-    trials = t["trials"]
-    update = (
-        sa.update(trials)
-        .where(trials.c.trial_id == sa.bindparam("b_id"), trials.c.state == "RUNNING")
-        .values(state=sa.bindparam("b_state"), datetime_complete=moment)
-    )
-    ended = connection.execute(update, [{"b_id": i, "b_state": _STATES[c.state]} for i, c in closed])
-    if ended.rowcount != len(closed):
+    rows = [(i, _STATES[c.state], moment) for i, c in closed]
+    columns = ("trial_id", "state", "datetime_complete")
+    if update_rows(connection, t["trials"], columns, rows, only={"state": "RUNNING"}) != len(closed):
         raise Fault(f"{db.label}: an Optuna trial is not running any more: is another at work?")
     _write_results(connection, t, study, closed)
 
@@ -121,7 +127,7 @@ def attributes(db: Database, connection: Connection, trial_ids: Iterable[int]) -
     table = tables(db, connection)["trial_system_attributes"]
     found: dict[int, dict[str, str]] = {}
     for ids in batches(trial_ids):
-        for row in connection.execute(sa.select(table).where(table.c.trial_id.in_(ids))):
+        for row in connection.execute(sa.select(table).where(table.c.trial_id.in_(ids))).all():
             found.setdefault(row.trial_id, {})[row.key] = row.value_json
     return found
 
@@ -145,26 +151,23 @@ def remove(db: Database, connection: Connection, names: Sequence[str]) -> None:
 def _write_results(
     connection: Connection, t: Mapping[str, sa.Table], study: int, closed: Sequence[tuple[int, ClosedTrial]]
 ) -> None:
-    """Values and attributes of trials that ended."""
+    """Values, intermediate values and attributes of trials that ended."""
     values = [(i, 0, *_stored(c.value)) for i, c in closed if c.value is not None and not math.isnan(c.value)]
     insert_rows(connection, t["trial_values"], ("trial_id", "objective", "value", "value_type"), values)
-    attrs = [(i, key, text) for i, c in closed for key, text in c.optuna_attrs.items()]
-    _upsert(connection, t["trial_system_attributes"], "trial_id", attrs)
-    of_study = {key: text for _, c in closed for key, text in c.study_attrs.items()}
-    _upsert(connection, t["study_system_attributes"], "study_id", [(study, k, v) for k, v in of_study.items()])
-
-
-def _upsert(connection: Connection, table: sa.Table, owner: str, rows: Sequence[tuple[int, str, str]]) -> None:
-    """Set attributes, those that are there already too."""
-    if not rows:
-        return
-    gone = sa.delete(table).where(table.c[owner] == sa.bindparam("b_owner"), table.c.key == sa.bindparam("b_key"))
-    connection.execute(gone, [{"b_owner": i, "b_key": key} for i, key, _ in rows])
-    insert_rows(connection, table, (owner, "key", "value_json"), rows)
+    rungs = [(i, int(step), *_stored(v)) for i, c in closed for step, v in c.rungs.items()]
+    columns: tuple[str, ...] = ("trial_id", "step", "intermediate_value", "intermediate_value_type")
+    insert_rows(connection, t["trial_intermediate_values"], columns, rungs)
+    of_trials = [(i, key, text) for i, c in closed for key, text in c.optuna_attrs.items()]
+    of_study = [(study, key, text) for key, text in {k: v for _, c in closed for k, v in c.study_attrs.items()}.items()]
+    for table, owner, rows in (("trial", "trial_id", of_trials), ("study", "study_id", of_study)):
+        columns = (owner, "key", "value_json")
+        insert_rows(connection, t[f"{table}_system_attributes"], columns, rows, replace=columns[:2])
 
 
 def _stored(value: float) -> tuple[float | None, str]:
     """A value as Optuna stores it: (number, type)."""
+    if math.isnan(value):
+        return None, "NAN"
     if math.isinf(value):
         return None, "INF_POS" if value > 0 else "INF_NEG"
     return float(value), "FINITE"

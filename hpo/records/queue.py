@@ -19,27 +19,20 @@ study, and raise LeaseLost otherwise.
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
-import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
-from hpo.errors import Fault, LeaseLost
-from hpo.records import schema, trial_rows
-from hpo.records.bulk import batches, by_first, finite, finite_list, insert_rows
+from hpo.errors import Fault
+from hpo.records import run_rows, schema, trial_reading, trial_rows
+from hpo.records.bulk import batches, by_first
 from hpo.records.connection import Database, now
 from hpo.records.rows import ClosedTrial, FinishedRun, LeasedRun, NewRun, NewTrial, Reclaimed, StageRow, TrialRow
 from hpo.records.workers import gone_workers, hold_study
-from hpo.values import Curve, RunRequest
-
-_EPOCH_COLUMNS = (
-    "training_loss", "validation_loss", "training_metric", "validation_metric", "learning_rate", "gradient_norm",
-)  # fmt: skip
-
-_LONGEST_REASON = 10_000
+from hpo.values import Curve
 
 
 class Queue:
@@ -84,7 +77,7 @@ class Queue:
         self._db.transact(work)
 
     def lease(self, study_id: int, worker_id: str, limit: int, seconds: float) -> list[LeasedRun]:
-        """Up to `limit` of the oldest queued runs, all of one stage and one structure, as this worker's own.
+        """The oldest queued runs of one stage, structure and number of slots, up to `limit` a slot, as this worker's.
 
         Only while the study and the stage are running; otherwise, or where nothing is queued, none.
         """
@@ -95,7 +88,7 @@ class Queue:
             lock = sa.select(study.c.state).where(study.c.id == study_id).with_for_update(key_share=True)
             if connection.execute(lock).scalar_one_or_none() != "running":
                 return []
-            ids = _oldest(connection, study_id, limit)
+            ids = run_rows.oldest(connection, study_id, limit)
             if not ids:
                 return []
             until = now(connection) + timedelta(seconds=seconds)
@@ -106,7 +99,7 @@ class Queue:
             )
             if taken.rowcount != len(ids):
                 raise Fault(f"{self._db.label}: a queued run was taken under the study's lock")
-            return _leased(connection, ids)
+            return run_rows.leased(connection, ids)
 
         return self._db.transact(work) if limit > 0 else []
 
@@ -135,10 +128,8 @@ class Queue:
         """Hand in finished runs, curves and artifacts, all of them or none. Raises LeaseLost (see the laws)."""
 
         def work(connection: Connection) -> None:
-            fresh = _still_mine(connection, worker_id, finished)
-            moment = now(connection)
-            _write_results(connection, fresh, moment)
-            _write_curves(connection, fresh)
+            fresh = run_rows.still_mine(connection, worker_id, finished)
+            run_rows.write(connection, fresh, now(connection))
 
         self._db.transact(work)
 
@@ -208,27 +199,43 @@ class Queue:
         if closed:
             self._db.transact(work)
 
-    def trials(self, stage_id: int, with_runs: bool = True) -> list[TrialRow]:
-        """The stage's trials by number, each with its runs in the order they were added."""
+    def trials(self, stage_id: int, with_runs: bool = True, numbers: Iterable[int] | None = None) -> list[TrialRow]:
+        """The stage's trials by number, each with its runs in the order they were added.
+
+        With `numbers` those trials alone, at a cost that does not grow with the stage; a number without a trial is
+        left out.
+        """
         with self._db.read() as connection:
-            return trial_rows.read(self._db, connection, stage_id, with_runs=with_runs)
+            return trial_reading.trials(self._db, connection, stage_id, with_runs=with_runs, numbers=numbers)
+
+    def running(self, stage_id: int) -> frozenset[int]:
+        """The numbers of the stage's trials that are running."""
+        trial = schema.trial
+        query = sa.select(trial.c.number).where(trial.c.stage_id == stage_id, trial.c.state == "running")
+        with self._db.read() as connection:
+            return frozenset(connection.execute(query).scalars())
+
+    def slots(self, study_id: int, structures: Iterable[str]) -> dict[str, int]:
+        """The fewest slots, more than one, that runs of a structure had in this study; without such runs left out."""
+        run, trial, stage = schema.run, schema.trial, schema.stage
+        query = (
+            sa.select(trial.c.structure, sa.func.min(run.c.slots))
+            .join(trial, trial.c.id == run.c.trial_id)
+            .join(stage, stage.c.id == trial.c.stage_id)
+            .where(stage.c.study_id == study_id, trial.c.structure.in_(set(structures)), run.c.slots > 1)
+            .group_by(trial.c.structure)
+        )
+        with self._db.read() as connection:
+            return by_first(connection, query)
 
     def curves(self, run_ids: Iterable[int]) -> dict[int, Curve]:
         """Learning curves by run; a run without one is left out. What was not finite is NaN."""
-        epoch = schema.epoch
-        columns = [epoch.c[name] for name in _EPOCH_COLUMNS]
-        found: dict[int, list[list[float]]] = {}
         with self._db.read() as connection:
-            for ids in batches(run_ids):
-                query = sa.select(epoch.c.run_id, *columns).where(epoch.c.run_id.in_(ids))
-                for run_id, *numbers in connection.execute(query.order_by(epoch.c.run_id, epoch.c.epoch)):
-                    found.setdefault(run_id, []).append(numbers)
-        return {run_id: Curve(*np.array(rows, dtype=np.float64).T) for run_id, rows in found.items()}
+            return run_rows.curves(connection, run_ids)
 
     def curve(self, run_id: int) -> Curve:
         """The learning curve of one run; empty where it has none."""
-        nothing = Curve(*(np.empty(0) for _ in _EPOCH_COLUMNS))
-        return self.curves([run_id]).get(run_id, nothing)
+        return self.curves([run_id]).get(run_id, run_rows.NO_CURVE)
 
     def forget_artifacts(self, run_ids: Iterable[int]) -> list[str]:
         """Drop the artifacts of runs from the records; gives their URIs, which the caller may delete."""
@@ -264,140 +271,3 @@ def _running(study_id: int) -> sa.Select[Any]:
         .where(stage.c.study_id == study_id, run.c.state == "running")
         .order_by(run.c.id)
     )
-
-
-def _oldest(connection: Connection, study_id: int, limit: int) -> list[int]:
-    """The oldest queued runs of the study's running stages: the first, and others of its stage and structure."""
-    run, trial, stage = schema.run, schema.trial, schema.stage
-    queued = (
-        sa.select(run.c.id, trial.c.stage_id, trial.c.structure)
-        .join(trial, trial.c.id == run.c.trial_id)
-        .join(stage, stage.c.id == trial.c.stage_id)
-        .where(stage.c.study_id == study_id, stage.c.state == "running", run.c.state == "queued")
-        .order_by(run.c.id)
-    )
-    first = connection.execute(queued.limit(1)).one_or_none()
-    if first is None:
-        return []
-    alike = queued.where(trial.c.stage_id == first.stage_id, trial.c.structure == first.structure).limit(limit)
-    return [row.id for row in connection.execute(alike)]
-
-
-def _leased(connection: Connection, ids: Sequence[int]) -> list[LeasedRun]:
-    """The runs as a worker gets them, in the order of their ids."""
-    run, trial = schema.run, schema.trial
-    rows = [
-        row
-        for group in batches(ids)
-        for row in connection.execute(
-            sa.select(run, trial.c.stage_id, trial.c.number)
-            .join(trial, trial.c.id == run.c.trial_id)
-            .where(run.c.id.in_(group))
-            .order_by(run.c.id)
-        )
-    ]
-    configurations, _ = trial_rows.configurations(connection, {row.trial_id for row in rows})
-    return [
-        LeasedRun(
-            id=r.id,
-            trial_id=r.trial_id,
-            stage_id=r.stage_id,
-            trial_number=r.number,
-            request=RunRequest(configurations[r.trial_id], seed=r.seed, fold=r.fold, epochs=r.epochs),
-            purpose=r.purpose,
-            tries=r.tries,
-        )
-        for r in rows
-    ]
-
-
-def _still_mine(
-    connection: Connection, worker_id: str, finished: Sequence[FinishedRun]
-) -> list[tuple[int, FinishedRun]]:
-    """(study, run) of those to write, under a lock; those this worker committed before are left out."""
-    run, trial, stage = schema.run, schema.trial, schema.stage
-    states: dict[int, tuple[str, str | None, int]] = {}
-    for ids in batches(f.id for f in finished):
-        # The lock alone first, in the order of ids: a join would lock trial and stage as well.
-        lock = sa.select(run.c.id, run.c.state, run.c.worker_id, run.c.trial_id).where(run.c.id.in_(ids))
-        held = connection.execute(lock.order_by(run.c.id).with_for_update()).all()
-        of_trial = by_first(
-            connection,
-            sa.select(trial.c.id, stage.c.study_id)
-            .join(stage, stage.c.id == trial.c.stage_id)
-            .where(trial.c.id.in_({r.trial_id for r in held})),
-        )
-        states |= {r.id: (r.state, r.worker_id, of_trial[r.trial_id]) for r in held}
-    fresh, lost = [], []
-    for f in finished:
-        state, owner, study_id = states.get(f.id, ("gone", None, 0))
-        if owner != worker_id:
-            lost.append(f.id)
-        elif state == "running":
-            fresh.append((study_id, f))
-    if lost:
-        runs = ", ".join(map(str, lost))
-        raise LeaseLost(f"the runs {runs} are no longer those of worker {worker_id}; nothing was written")
-    return fresh
-
-
-def _write_results(connection: Connection, finished: Sequence[tuple[int, FinishedRun]], moment: datetime) -> None:
-    run = schema.run
-    artifacts = _write_artifacts(connection, finished, moment)
-    values = [_result(f) | {"artifact_id": artifacts.get(f.id)} for _, f in finished]
-    if values:
-        columns: dict[str, Any] = {key: sa.bindparam(key) for key in values[0] if key != "b_id"}
-        update = sa.update(run).where(run.c.id == sa.bindparam("b_id"))
-        connection.execute(update.values(**columns, lease_until=None, finished_at=moment), values)
-
-
-def _result(finished: FinishedRun) -> dict[str, Any]:
-    """The columns of a run that ended, as parameters of an update."""
-    result, error = finished.result, finished.error
-    if result is None:
-        empty = (
-            "epochs_trained", "best_epoch", "training_loss", "validation_loss", "training_metric",
-            "validation_metric", "parameters", "seconds", "engine", "device",
-        )  # fmt: skip
-        # PostgreSQL's texts hold no zero bytes; a traceback of many megabytes helps nobody.
-        reason = (error or "no reason was given").replace("\0", "")[:_LONGEST_REASON]
-        return {"b_id": finished.id, "state": "failed", "error": reason, **dict.fromkeys(empty)}
-    return {
-        "b_id": finished.id,
-        "state": result.outcome.value,
-        "error": error,
-        "epochs_trained": len(result.curve),
-        "best_epoch": int(result.best_epoch),
-        "training_loss": finite(result.training_loss),
-        "validation_loss": finite(result.validation_loss),
-        "training_metric": finite(result.training_metric),
-        "validation_metric": finite(result.validation_metric),
-        "parameters": int(result.parameters),
-        "seconds": finite(result.seconds),
-        "engine": result.engine,
-        "device": result.device[:128],
-    }
-
-
-def _write_artifacts(
-    connection: Connection, finished: Sequence[tuple[int, FinishedRun]], moment: datetime
-) -> dict[int, int]:
-    """Artifacts of runs; their ids by run."""
-    table = schema.artifact
-    ids: dict[int, int] = {}
-    for study_id, f in finished:
-        if f.artifact is not None:
-            ref = f.artifact
-            values = {"study_id": study_id, "kind": "run", "uri": ref.uri, "sha256": ref.sha256, "size": ref.size}
-            key = connection.execute(sa.insert(table).values(created_at=moment, **values)).inserted_primary_key
-            ids[f.id] = key[0] if key is not None else 0
-    return ids
-
-
-def _write_curves(connection: Connection, finished: Sequence[tuple[int, FinishedRun]]) -> None:
-    rows: list[tuple[Any, ...]] = []
-    for _, f in finished:
-        if f.result is not None:
-            columns = [finite_list(getattr(f.result.curve, name)) for name in _EPOCH_COLUMNS]
-            rows += [(f.id, epoch, *numbers) for epoch, numbers in enumerate(zip(*columns, strict=True), start=1)]
-    insert_rows(connection, schema.epoch, ("run_id", "epoch", *_EPOCH_COLUMNS), rows)

@@ -7,10 +7,9 @@ InputError, with the nearest name, where there is none of that name. Each reads 
 import sqlalchemy as sa
 
 from hpo.records import schema
-from hpo.records.bulk import untag
 from hpo.records.connection import Database
+from hpo.records.plain import scalar, untag
 from hpo.records.studies import Studies
-from hpo.records.trial_rows import scalar
 
 Columns = dict[str, list[object]]
 
@@ -86,13 +85,13 @@ def trials(db: Database, study: str) -> Columns:
 
 def runs(db: Database, study: str) -> Columns:
     """stage, trial, run, fold, seed, purpose, state, epochs, epochs_trained, best_epoch, training_loss,
-    validation_loss, training_metric, validation_metric, parameters, seconds, engine, device, worker_id, tries, error,
-    finished_at, artifact (its URI); by stage, trial and run.
+    validation_loss, training_metric, validation_metric, parameters, seconds, engine, engine_reason, slots, device,
+    worker_id, tries, error, finished_at, artifact (its URI); by stage, trial and run.
     """
     a = schema.artifact
     plain = (
         "fold", "seed", "purpose", "state", "epochs", "epochs_trained", "best_epoch", *_SCORES, "parameters", "seconds",
-        "engine", "device", "worker_id", "tries", "error", "finished_at",
+        "engine", "engine_reason", "slots", "device", "worker_id", "tries", "error", "finished_at",
     )  # fmt: skip
     query = (
         sa.select(*_of_run(), *(_run.c[n] for n in plain), a.c.uri.label("artifact"))

@@ -41,6 +41,8 @@ class NewRun:
 
     request: RunRequest
     purpose: Purpose = "search"
+    slots: int = 1
+    """Slots of the cohort that it is to train in; a lease holds runs of one number of slots."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,8 @@ class ClosedTrial:
     """System attributes of the Optuna trial: key to JSON text."""
     study_attrs: Mapping[str, str] = field(default_factory=dict)
     """System attributes of the Optuna study: key to JSON text."""
+    rungs: Mapping[int, float] = field(default_factory=dict)
+    """Values of the stage's objective on the way, by epoch: Optuna's intermediate values. May be NaN or infinite."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +110,8 @@ class LeasedRun:
     purpose: Purpose
     tries: int
     """How often it was leased, this time included."""
+    slots: int = 1
+    """Slots of the session that it is to train in."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,6 +155,10 @@ class RunRow:
     parameters: int | None
     seconds: float
     engine: str | None
+    engine_reason: str | None
+    """Why this engine trained it."""
+    slots: int | None
+    """Slots of the cohort that it trained in, and before that is known, is to train in."""
     device: str | None
     worker_id: str | None
     tries: int

@@ -118,6 +118,8 @@ trial = _table(
     sa.Column("started_at", Moment, nullable=False),
     sa.Column("finished_at", Moment),
     sa.UniqueConstraint("stage_id", "number"),
+    # A leader asks for the running ones at each step, a few among thousands.
+    sa.Index(None, "stage_id", "state"),
 )
 
 artifact = _table(
@@ -150,13 +152,16 @@ run = _table(
     sa.Column("parameters", sa.BigInteger),
     sa.Column("seconds", sa.Double),
     sa.Column("engine", Word),
+    sa.Column("engine_reason", sa.Text),
+    sa.Column("slots", sa.Integer),
     sa.Column("device", sa.String(128)),
     sa.Column("artifact_id", sa.Integer, sa.ForeignKey("hpo_artifact.id", ondelete="SET NULL")),
     sa.Column("error", sa.Text),
     sa.Column("finished_at", Moment),
     # Adding the same run twice is one run: what makes a repeated request harmless after a kill.
     sa.UniqueConstraint("trial_id", "purpose", "fold", "seed", "epochs", name="uq_hpo_run_request"),
-    sa.Index(None, "state"),
+    # The oldest queued runs are found in their order, however many have ended.
+    sa.Index(None, "state", "id"),
     sa.Index(None, "artifact_id"),
 )
 
@@ -260,5 +265,7 @@ worker = _table(
     sa.Column("started_at", Moment, nullable=False),
     sa.Column("seen_at", Moment, nullable=False),
     sa.Column("gone_at", Moment),
+    sa.Column("renewals", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("memory", sa.BigInteger),
     sa.Index(None, "study_id"),
 )

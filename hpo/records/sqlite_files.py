@@ -1,4 +1,4 @@
-"""SQLite's files: looked at before SQLite touches them, and made whole or not at all."""
+"""SQLite's files: their places looked at before SQLite touches them, and made whole or not at all."""
 
 import contextlib
 import os
@@ -10,8 +10,6 @@ from sqlalchemy.engine import URL
 from hpo.errors import InputError, Problem
 from hpo.records import urls, versions
 from hpo.records.connection import Database
-
-_MAGIC = b"SQLite format 3\0"
 
 
 def prepare(url: URL, *, create: bool) -> None:
@@ -31,17 +29,10 @@ def prepare(url: URL, *, create: bool) -> None:
             )
         _make(url, path, label)
         return
-    try:
-        with path.open("rb") as file:
-            start = file.read(len(_MAGIC))
-    except OSError as error:
-        problem = Problem(
-            label, "", "a file that can be read", error.strerror or "a failure", "Check the file's rights."
-        )
-        raise InputError(problem) from None
-    if start not in (b"", _MAGIC):
-        remedy = "Name another file; this one is left as it is."
-        raise InputError(Problem(label, "", "a SQLite database", "a file of another kind", remedy))
+    # The file is not opened here to look at it: by POSIX's rules, closing it would take this process's locks on it from
+    # SQLite's own connections, and the next process to leave would delete their journal.
+    if not os.access(path, os.R_OK):
+        raise InputError(Problem(label, "", "a file that can be read", "no right to read", "Check the file's rights."))
     if not os.access(path, os.W_OK) or not os.access(path.parent, os.W_OK):
         # Even readers of a database in WAL mode write beside it.
         remedy = "Give yourself the right to write to the file and its folder, or work on a copy."

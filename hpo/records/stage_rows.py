@@ -10,7 +10,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from hpo.records import schema
-from hpo.records.bulk import finite, insert_rows, known, plain_json
+from hpo.records.bulk import insert_rows
+from hpo.records.plain import finite, known, plain_json
 from hpo.records.rows import StageRow
 from hpo.values import Check, Status, Verdict
 

@@ -18,8 +18,8 @@ from sqlalchemy.exc import IntegrityError
 
 from hpo.errors import Fault, InputError, Problem
 from hpo.records import optuna_tables, schema, stage_rows
-from hpo.records.bulk import plain_json
 from hpo.records.connection import Database, now
+from hpo.records.plain import plain_json
 from hpo.records.rows import ArtifactRef, StageRow, StageState, StudyRow, StudyState
 from hpo.records.workers import hold_study
 from hpo.values import Check, Verdict

@@ -46,6 +46,14 @@ class Workers:
         """Note that the worker is alive."""
         self._mark(worker_id, "seen_at")
 
+    def note_memory(self, worker_id: str, memory: int | None, *, renewed: int = 0) -> None:
+        """Note a sign of life with the resident memory in bytes; `renewed` counts processes replaced since the last."""
+        worker = schema.worker
+        values = {"memory": memory, "renewals": worker.c.renewals + renewed}
+        self._db.transact(
+            lambda c: c.execute(sa.update(worker).where(worker.c.id == worker_id).values(seen_at=now(c), **values))
+        )
+
     def gone(self, worker_id: str) -> None:
         """Note that the worker has left."""
         self._mark(worker_id, "gone_at")
@@ -84,6 +92,17 @@ class Workers:
             since = now(connection) - timedelta(seconds=seconds)
             here = (worker.c.study_id == study_id) & worker.c.gone_at.is_(None) & (worker.c.seen_at >= since)
             return connection.execute(sa.select(sa.func.count()).select_from(worker).where(here)).scalar_one()
+
+    def memory(self, study_id: int, seconds: float) -> tuple[int | None, int]:
+        """(most bytes of a worker at work, see `alive`, None where none is known; renewals since the study began)."""
+        worker = schema.worker
+        of_study = worker.c.study_id == study_id
+        with self._db.read() as connection:
+            since = now(connection) - timedelta(seconds=seconds)
+            here = of_study & worker.c.gone_at.is_(None) & (worker.c.seen_at >= since)
+            most = connection.execute(sa.select(sa.func.max(worker.c.memory)).where(here)).scalar_one()
+            renewals = sa.select(sa.func.sum(worker.c.renewals)).where(of_study)
+            return most, int(connection.execute(renewals).scalar_one() or 0)
 
     def _mark(self, worker_id: str, column: str) -> None:
         worker = schema.worker

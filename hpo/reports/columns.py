@@ -112,7 +112,7 @@ CURVES = (
     Column("epoch", WHOLE, "from 1"),
     *_SCORES,
     Column("learning_rate", REAL, "of the epoch's last step"),
-    Column("gradient_norm", REAL, "of the loss over all trainable weights"),
+    Column("gradient_norm", REAL, "of the gradient over all trainable weights: root mean square over the steps"),
 )
 
 CHECKS = (

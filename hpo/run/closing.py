@@ -1,14 +1,14 @@
 """From finished runs to a trial's scores and diagnosis."""
 
 from collections.abc import Mapping, Sequence
-from math import isfinite, nan
+from math import ceil, isfinite, nan
 
 import numpy as np
 
 from hpo.recipe.diagnosis import Scale, diagnose
 from hpo.recipe.judging import Tried
 from hpo.records.rows import ClosedState, ClosedTrial, RunRow, TrialRow
-from hpo.values import Curve, Diagnosis
+from hpo.values import Array, Curve, Diagnosis
 
 
 def mean(values: Sequence[float]) -> float:
@@ -32,7 +32,7 @@ def read(runs: Sequence[RunRow], curves: Sequence[Curve], scale: Scale) -> Diagn
 def closed(
     trial: TrialRow, runs: Sequence[RunRow], *, value: float | None, diagnosis: Diagnosis | None,
     state: ClosedState = "complete", attrs: Mapping[str, str] | None = None,
-    study_attrs: Mapping[str, str] | None = None,
+    study_attrs: Mapping[str, str] | None = None, rungs: Mapping[int, float] | None = None,
 ) -> ClosedTrial:  # fmt: skip
     """The trial's end, with its scores averaged over folds."""
     parameters = next((r.parameters for r in runs if r.parameters is not None), None)
@@ -49,7 +49,20 @@ def closed(
         sum(r.seconds for r in runs),
         attrs or {},
         study_attrs or {},
+        rungs or {},
     )
+
+
+def rungs(columns: Sequence[Array], epochs: int) -> dict[int, float]:
+    """The objective at a ninth, a third and the whole of so many epochs: what the dashboard draws of a trial.
+
+    columns: the objective after each epoch, (epochs trained,), one a fold. An epoch that a fold did not reach, or where
+    the mean over folds is not finite, is left out.
+    """
+    reached = min((len(column) for column in columns), default=0)
+    steps = sorted({ceil(epochs / 9), ceil(epochs / 3), epochs})
+    means = {step: mean([float(column[step - 1]) for column in columns]) for step in steps if 0 < step <= reached}
+    return {step: value for step, value in means.items() if isfinite(value)}
 
 
 def tried(trial: TrialRow) -> Tried:

@@ -43,6 +43,11 @@ def remembered(tell: Callable[[str], None]) -> Iterator[None]:
         _seen.clear()
 
 
+def seen() -> bool:
+    """Whether a KeyboardInterrupt is remembered: nothing more should be begun."""
+    return _seen.is_set()
+
+
 def raise_if_seen() -> None:
     """Raise the KeyboardInterrupt that was remembered."""
     if _seen.is_set():

@@ -1,14 +1,12 @@
-"""From a study file's values to a finished study: the leader's side, and the worker's."""
+"""From a study file's values to a finished study: the leader's side."""
 
-import os
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import NoReturn
 
 from hpo.data.dataset import Dataset
 from hpo.data.load import load
-from hpo.errors import Fault, InputError, Problem, Stopped
+from hpo.errors import Fault, InputError, Problem
 from hpo.importing import importable
 from hpo.metrics import METRICS
 from hpo.recipe.flow import Done, Next, next_stage
@@ -18,19 +16,13 @@ from hpo.records.database import Database, connect
 from hpo.records.queue import Queue
 from hpo.records.rows import StageRow, StudyRow
 from hpo.records.studies import Studies
-from hpo.records.workers import Workers
 from hpo.run.budget import trained_seconds
 from hpo.run.context import Context
 from hpo.run.events import Listener, Note, StageFinished, StudyFinished
-from hpo.run.interrupts import raise_if_seen, remembered
-from hpo.run.keeping import Keeper
-from hpo.run.leading import Lead, forget, led
-from hpo.run.processes import Pool
-from hpo.run.worker import LEASE_SECONDS, Worker
-from hpo.studyfile.spec import StudySpec, from_plain, identity, to_plain
+from hpo.run.leading import forget, led
+from hpo.run.workforce import training
+from hpo.studyfile.spec import StudySpec, identity, to_plain
 from hpo.values import Verdict, fingerprint
-
-IDLE_SECONDS = 0.2
 
 
 def launch(
@@ -57,54 +49,8 @@ def launch(
         study = Studies(database).open(spec.name, to_plain(spec), fingerprint(identity(spec)), spec.seed)
         with led(database, study, lambda text: listener(Note(text))) as lead, importable(spec.base, first=False):
             ctx = _context(spec, dataset, database, store, study, lead.worker_id, listener, export, workers)
-            with _training(ctx, lead, data_dir, store_url):
+            with training(ctx, lead, data_dir, store_url):
                 return _follow(ctx)
-
-
-def work(
-    study: str, *, storage: str, data_dir: str | None = None, artifacts: str | None = None,
-    listener: Listener = lambda event: None,
-) -> None:  # fmt: skip
-    """Train for a study that is running, until it is not. The data must be what the study recorded."""
-    with connect(storage, create=False) as database:
-        studies = Studies(database)
-        row = studies.get(study)
-        spec = from_plain(dict(row.spec))
-        dataset = load(spec.data, seed=spec.seed, metric=spec.metric, base=spec.base, data_dir=data_dir)
-        if row.data_fingerprint and row.data_fingerprint != dataset.fingerprint:
-            raise InputError(
-                Problem(spec.data.source, "", f"the data of study {study!r} ({row.data_fingerprint})",
-                        dataset.fingerprint, "Give this worker the same files.")
-            )  # fmt: skip
-        workers, queue = Workers(database), Queue(database)
-        worker_id = workers.register(row.id)
-        worker = Worker(
-            spec=spec, dataset=dataset, studies=studies, queue=queue,
-            store=ArtifactStore(artifacts or default_store(database)), study_id=row.id, worker_id=worker_id, grasp=2,
-            progress=lambda run: listener(Note(f"trial {run.trial_number}: run {run.id} ended")),
-        )  # fmt: skip
-
-        def renew() -> bool:
-            workers.seen(worker_id)
-            queue.renew(worker_id, queue.held(worker_id), LEASE_SECONDS)
-            return True
-
-        try:
-            parent = os.getppid()
-            with (
-                Keeper(renew, LEASE_SECONDS / 4),
-                importable(spec.base, first=False),
-                remembered(lambda text: listener(Note(text))),
-            ):
-                while studies.get(study).state == "running" and os.getppid() == parent:
-                    raise_if_seen()
-                    if worker.step() == 0:
-                        time.sleep(IDLE_SECONDS)
-        except KeyboardInterrupt:
-            raise Stopped(f"worker of study {study!r} stopped; its runs went back to the queue") from None
-        finally:
-            worker.close()
-            workers.gone(worker_id)
 
 
 def _context(
@@ -122,38 +68,6 @@ def _context(
         bundle=export or f"{spec.name}-bundle", workers=workers,
         spent_before=trained_seconds(queue, studies.stages(study.id), workers),
     )  # fmt: skip
-
-
-@contextmanager
-def _training(ctx: Context, lead: Lead, data_dir: str | None, artifacts: str) -> Iterator[None]:
-    """Sets `ctx.work`: train here, or wait for local processes to train."""
-    if ctx.workers == 1:
-        worker = Worker(
-            spec=ctx.spec, dataset=ctx.dataset, studies=ctx.studies, queue=Queue(ctx.database), store=ctx.store,
-            study_id=ctx.study.id, worker_id=ctx.worker_id, alone=True,
-            enough=lambda: time.monotonic() > ctx.deadline, progress=lambda run: lead.check(),
-        )  # fmt: skip
-
-        def train() -> None:
-            lead.check()
-            if worker.step() == 0:
-                time.sleep(IDLE_SECONDS)
-
-        ctx.work = train
-        try:
-            yield
-        finally:
-            worker.close()
-        return
-    with Pool(ctx.spec.name, ctx.storage, ctx.workers, data_dir=data_dir, artifacts=artifacts) as pool:
-
-        def watch() -> None:
-            lead.check()
-            pool.check()
-            time.sleep(IDLE_SECONDS)
-
-        ctx.work = watch
-        yield
 
 
 def _follow(ctx: Context) -> StudyRow:

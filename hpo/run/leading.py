@@ -13,6 +13,7 @@ from hpo.records.studies import Studies
 from hpo.records.workers import Workers
 from hpo.run.interrupts import raise_if_seen, remembered
 from hpo.run.keeping import Keeper
+from hpo.run.renewal import resident_memory
 from hpo.run.worker import LEASE_SECONDS
 
 LEAD_SECONDS = 60.0
@@ -37,9 +38,13 @@ class Lead:
             return False
         if not self._workers.lead(self._study.id, self.worker_id, LEAD_SECONDS):
             return False
-        self._workers.seen(self.worker_id)
+        self._workers.note_memory(self.worker_id, resident_memory())
         self._queue.renew(self.worker_id, self._queue.held(self.worker_id), LEASE_SECONDS)
         return True
+
+    def renewed(self) -> None:
+        """Note that another process trains in place of this one, which has grown too large."""
+        self._workers.note_memory(self.worker_id, resident_memory(), renewed=1)
 
     def check(self) -> None:
         """Give the runs of dead workers back to the queue.

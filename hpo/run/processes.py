@@ -1,4 +1,4 @@
-"""Local worker processes: started, watched, replaced when they die, ended with the study."""
+"""Local worker processes: started, watched, replaced when they die or have grown too large, ended with the study."""
 
 import os
 import subprocess
@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import IO, Self
 
 from hpo.errors import Fault
+from hpo.run.renewal import POOLED, RENEWAL
 from hpo.training.devices import visible_gpu
 
 RESTARTS = 3
@@ -21,16 +22,23 @@ class Pool:
     The database's URL travels in the environment, so that no password shows.
     """
 
-    def __init__(self, study: str, storage: str, count: int, *, data_dir: str | None, artifacts: str) -> None:
+    def __init__(
+        self, study: str, storage: str, count: int, *, data_dir: str | None, artifacts: str, memory: int | None,
+        divide: bool = True,
+    ) -> None:  # fmt: skip
+        """`memory`: MiB that each may grow to. `divide`: share the cores among them, else as many threads as here."""
         self._command = [sys.executable, "-m", "hpo", "worker", study, "--artifacts", artifacts]
         if data_dir is not None:
             self._command += ["--data-dir", data_dir]
-        threads = str(max(1, (os.cpu_count() or 1) // count))
-        self._environment = {
-            **os.environ, "HPO_STORAGE": storage, "TF_NUM_INTRAOP_THREADS": threads, "TF_NUM_INTEROP_THREADS": "1",
-            "OMP_NUM_THREADS": threads,
-        }  # fmt: skip
+        self._environment = {**os.environ, "HPO_STORAGE": storage, POOLED: str(memory or "")}
+        if divide:
+            threads = str(max(1, (os.cpu_count() or 1) // count))
+            self._environment |= {
+                "TF_NUM_INTRAOP_THREADS": threads, "TF_NUM_INTEROP_THREADS": "1", "OMP_NUM_THREADS": threads,
+            }  # fmt: skip
         self._count, self._restarts = count, 0
+        self.renewals = 0
+        """Workers replaced because they had grown too large."""
         self._workers: list[tuple[subprocess.Popen[bytes], IO[bytes]]] = []
 
     def __enter__(self) -> Self:
@@ -49,13 +57,16 @@ class Pool:
             log.close()
 
     def check(self) -> None:
-        """Replace workers that died. Raises Fault with a worker's last words where they keep dying."""
+        """Replace workers that died or left to be renewed. Raises Fault with the last words where they keep dying."""
         for i, (process, log) in enumerate(self._workers):
             if process.poll() is None:
                 continue
-            if self._restarts >= RESTARTS * self._count:
+            if process.returncode == RENEWAL:
+                self.renewals += 1
+            elif self._restarts >= RESTARTS * self._count:
                 raise Fault(f"workers keep dying (exit code {process.returncode}): {_last_words(log)}")
-            self._restarts += 1
+            else:
+                self._restarts += 1
             log.close()
             self._workers[i] = self._start(i)
 

@@ -7,7 +7,7 @@ records and goes on as if nothing had happened.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil, inf, isfinite
+from math import inf, isfinite
 from time import monotonic
 
 from hpo.errors import Fault
@@ -16,16 +16,17 @@ from hpo.recipe.edges import FEWEST, Edge, crowded_edges, slow_rate_edge
 from hpo.recipe.judging import Bar, Tried, complete, ranked
 from hpo.recipe.stages import EDGE_CHECK
 from hpo.recipe.stopping import patience, plateau
-from hpo.records.rows import ClosedTrial, NewRun, NewTrial, OptunaParam, Origin, RunRow, StageRow, TrialRow
-from hpo.run.closing import closed, mean, read, tried
+from hpo.records.rows import ClosedTrial, NewTrial, Origin, RunRow, StageRow, TrialRow
+from hpo.run.batches import batch_size, edge_check, next_batch, open_structures, structures
+from hpo.run.closing import closed, mean, read, rungs, tried
 from hpo.run.context import Context
 from hpo.run.events import TrialFinished
-from hpo.run.waiting import requests
+from hpo.run.proposing import carried_trials, new_trials, started_trials
+from hpo.run.tally import Tally
 from hpo.search.search import Search
-from hpo.search.values import PastTrial, Proposal
-from hpo.seeds import derive
+from hpo.search.values import PastTrial
 from hpo.space import SearchSpace
-from hpo.values import Configuration, fingerprint
+from hpo.values import Array, Configuration, Curve
 
 STARTUP = 10
 """Random trials before the sampler's model is trusted; a third of a small stage, four at least."""
@@ -73,17 +74,18 @@ class StageSearch:
         self._sign = 1.0 if self._direction == "maximize" else -1.0
         self._looked_late = False
         self._patience = patience(task.planned, ctx.spec.search.plateau)
+        self._starts = task.starts if task.planned is None else task.starts[: task.planned]
+        self._tally = Tally(ctx.queue, stage.id, self._cost)
         self._put_starts()
-        self._rows = {t.number: t for t in ctx.queue.trials(stage.id)}
         self._search = self._rebuilt()
-        self._closed_before = self._closed()
+        self._closed_before = self._tally.closed
 
     def run(self) -> Searched:
         """Search until trials, time or patience run out, or the edges of a range call for a wider one."""
         while True:
             self._close_finished()
-            self._ctx.deadline = self._deadline if self._any_value() else inf
-            outstanding = sum(t.state == "running" for t in self._rows.values())
+            self._ctx.deadline = self._deadline if self._tally.any_value else inf
+            outstanding = len(self._tally.running)
             ended = self._ended()
             if ended is not None and outstanding == 0:
                 break
@@ -94,46 +96,48 @@ class StageSearch:
                     self._ctx.queue.drop(self._stage.id, _NO_TIME)
                 self._ctx.work()
         self._ctx.deadline = inf
-        trials = tuple(tried(self._rows[n]) for n in sorted(self._rows))
-        return Searched(trials, ended, self._edges(trials) if ended == _EDGES else (), self._new())
+        trials = self._tried()
+        return Searched(trials, ended, self._edges(trials) if ended == _EDGES else (), self._tally.new)
 
-    def _new(self) -> int:
-        return sum(t.origin != "carried" for t in self._rows.values())
+    def _tried(self) -> tuple[Tried, ...]:
+        rows = self._tally.rows
+        return tuple(tried(rows[number]) for number in sorted(rows))
 
     def _ahead(self) -> int:
-        """So many trials must be outstanding that no worker waits; alone, a batch ends before the next begins."""
-        return 1 if self._ctx.workers == 1 else 2 * self._ctx.workers
+        """Fewer trials outstanding than this, and more are proposed.
+
+        Alone, a batch ends before the next begins. Several workers must not wait: each has its slots to fill.
+        """
+        if self._ctx.workers == 1:
+            return 1
+        slots = max((run.slots or 1 for trial in self._tally.running.values() for run in trial.runs), default=1)
+        return self._ctx.workers * max(2, slots // self._ctx.dataset.folds)
 
     def _ended(self) -> str | None:
         """Why no more is proposed, in words; None while the search goes on."""
-        new, planned = self._new(), self._task.planned
+        new, planned = self._tally.new, self._task.planned
         if planned is not None and new >= planned:
             return f"all {planned} planned trials were used"
         if self._task.seconds is not None and monotonic() > self._deadline:
             seconds = self._task.seconds
             return f"its {seconds:.0f} s were used up" if seconds >= 1 else "no time was left for more"
-        costs = [self._cost(self._rows[n]) for n in sorted(self._rows) if self._rows[n].state != "running"]
-        if plateau(costs, self._patience, len(self._task.carried)):
+        if plateau(self._tally.costs, self._patience, len(self._task.carried)):
             return f"the last {self._patience} trials brought nothing better"
         if self._task.may_widen and self._at_check(new, planned):
-            if any(t.state == "running" for t in self._rows.values()):
+            if self._tally.running:
                 return _EDGES  # for now: nothing more is proposed until all that was has ended
             self._looked_late = self._late()
-            if self._edges([tried(t) for t in self._rows.values()]):
+            if self._edges(self._tried()):
                 return _EDGES
         return None
 
     def _at_check(self, new: int, planned: int | None) -> bool:
         """Edges are looked at when just so many trials are proposed, and once when so much of the time is gone."""
-        by_trials = planned is not None and new == ceil(EDGE_CHECK * planned) and planned - new >= 2
+        by_trials = planned is not None and new == edge_check(planned) and planned - new >= 2
         return by_trials or (self._late() and not self._looked_late)
 
     def _late(self) -> bool:
         return self._task.seconds is not None and monotonic() - self._began > EDGE_CHECK * self._task.seconds
-
-    def _any_value(self) -> bool:
-        """Whether a verdict has something to stand on: before, no run is dropped for the time it takes."""
-        return any(t.state == "complete" for t in self._rows.values())
 
     def _edges(self, trials: Sequence[Tried]) -> tuple[Edge, ...]:
         """Ranges that end too early, the slow learning rate first."""
@@ -148,58 +152,28 @@ class StageSearch:
         return None if value is None else -self._sign * value
 
     def _propose(self) -> None:
-        new, planned = self._new(), self._task.planned
-        count = self._ctx.spec.search.batch
-        if planned is not None:
-            check = ceil(EDGE_CHECK * planned)
-            count = min(count, planned - new, check - new if new < check else count)
-        first = max(self._rows, default=-1) + 1
-        proposals = self._search.ask(range(first, first + count))
-        self._add([self._trial(p, "sampler") for p in proposals])
+        stated, planned = self._ctx.spec.search, self._task.planned
+        size = batch_size(stated.batch, planned)
+        count = next_batch(self._tally.new, len(self._starts), size, planned)
+        first = self._tally.next_number
+        proposals = self._search.ask(
+            range(first, first + count),
+            structures=structures(stated.structures, planned),
+            open_=open_structures(self._tally.rows.values()),
+        )
+        self._add(new_trials(self._ctx, self._stage, self._task.space, [("sampler", p) for p in proposals]))
 
     def _put_starts(self) -> None:
         """Carried trials and starting configurations, in one transaction and once only."""
-        if self._ctx.queue.trials(self._stage.id, with_runs=False):
+        if self._tally.rows:
             return
-        search = self._fresh_search(())
-        new: list[NewTrial] = []
-        for number, old in enumerate(self._task.carried):
-            proposal = search.propose(number, old.configuration)
-            value = tried(old).value
-            told = search.tell(number, value, diverged=old.state == "pruned")
-            end = ClosedTrial(
-                number, told.state, told.value, old.training_loss, old.validation_loss, old.training_metric,
-                old.validation_metric, old.parameters, old.diagnosis, 0.0, told.attrs, told.study_attrs,
-            )  # fmt: skip
-            new.append(self._trial(proposal, "carried", end))
-        planned = self._task.planned
-        starts = self._task.starts if planned is None else self._task.starts[:planned]
-        for number, (origin, configuration) in enumerate(starts, len(new)):
-            new.append(self._trial(search.propose(number, configuration), origin))
-        self._ctx.queue.add_trials(self._stage, new)
-
-    def _trial(self, proposal: Proposal, origin: Origin, end: ClosedTrial | None = None) -> NewTrial:
-        ctx, stage = self._ctx, self._stage
-        seed = derive(ctx.spec.seed, stage.name, stage.attempt, "run", proposal.number)
-        runs = () if end else tuple(NewRun(r) for r in requests(ctx, proposal.configuration, [seed]))
-        return NewTrial(
-            proposal.number,
-            origin,
-            proposal.configuration,
-            proposal.varied,
-            fingerprint(self._task.space.structure(proposal.configuration)),
-            runs,
-            tuple(OptunaParam(p.name, p.internal, p.distribution) for p in proposal.params),
-            proposal.attrs,
-            end,
-        )
+        space, search = self._task.space, self._fresh_search(())
+        carried = carried_trials(space, search, self._task.carried)
+        self._add(carried + started_trials(self._ctx, self._stage, space, search, self._starts, len(carried)))
 
     def _add(self, trials: Sequence[NewTrial]) -> None:
         self._ctx.queue.add_trials(self._stage, trials)
-        self._refresh()
-
-    def _refresh(self) -> None:
-        self._rows = {t.number: t for t in self._ctx.queue.trials(self._stage.id)}
+        self._tally.read(t.number for t in trials)
 
     def _fresh_search(self, history: Sequence[PastTrial]) -> Search:
         ctx, planned = self._ctx, self._task.planned
@@ -215,7 +189,7 @@ class StageSearch:
 
     def _rebuilt(self) -> Search:
         return self._fresh_search(
-            [PastTrial(t.number, t.configuration, t.value, t.state, t.optuna_attrs) for t in self._rows.values()]
+            [PastTrial(t.number, t.configuration, t.value, t.state, t.optuna_attrs) for t in self._tally.rows.values()]
         )
 
     def _close_finished(self) -> None:
@@ -224,18 +198,18 @@ class StageSearch:
         With one worker none is closed before those of smaller numbers, in whatever order their runs were trained: so
         an interruption changes no order either. Several workers do not wait for the slowest of them.
         """
-        self._refresh()
+        self._tally.read()
         ready = []
-        for _, trial in sorted(self._rows.items()):
-            if trial.state == "running" and _search_ended(trial):
+        for _, trial in sorted(self._tally.running.items()):
+            if _search_ended(trial):
                 ready.append(trial)
-            elif trial.state == "running" and self._ctx.workers == 1:
+            elif self._ctx.workers == 1:
                 break
         if not ready:
             return
         ends = [self._end(t) for t in ready]
         self._ctx.queue.close_trials(self._stage, ends)
-        self._refresh()
+        self._tally.read()
         for end in ends:
             self._announce(end)
         self._refuse_hopeless()
@@ -247,18 +221,19 @@ class StageSearch:
             return closed(trial, runs, value=None, diagnosis=None, state=told.state, attrs=told.attrs)
         curves = self._ctx.queue.curves(r.id for r in runs)
         diagnosis = read(runs, [curves[r.id] for r in runs], self._bar.scale)
-        objective = self._stage.objective
-        value = mean([r.training_loss if objective == "training loss" else r.validation_metric for r in runs])
+        of_training = self._stage.objective == "training loss"
+        value = mean([r.training_loss if of_training else r.validation_metric for r in runs])
         diverged = diagnosis.name == "diverged" or not isfinite(value)
         told = self._search.tell(trial.number, None if diverged else value, diverged=diverged)
         return closed(
             trial, runs, value=told.value, diagnosis=diagnosis, state=told.state, attrs=told.attrs,
             study_attrs=told.study_attrs,
+            rungs=rungs([_objective(curves[r.id], of_training) for r in runs], runs[0].epochs),
         )  # fmt: skip
 
     def _announce(self, end: ClosedTrial) -> None:
-        costs = [c for c in map(self._cost, self._rows.values()) if c is not None]
-        planned, done, spent = self._task.planned, self._closed(), monotonic() - self._began
+        best = self._tally.best
+        planned, done, spent = self._task.planned, self._tally.closed, monotonic() - self._began
         left = self._deadline - monotonic()
         if planned is not None:
             left = min(left, spent / (done - self._closed_before) * (planned - done))
@@ -268,7 +243,7 @@ class StageSearch:
                 attempt=self._stage.attempt,
                 number=end.number,
                 value=end.value,
-                best=-self._sign * min(costs) if costs else None,
+                best=None if best is None else -self._sign * best,
                 done=done,
                 planned=planned or 0,
                 seconds_left=max(0.0, left) if isfinite(left) else None,
@@ -276,18 +251,19 @@ class StageSearch:
             )
         )
 
-    def _closed(self) -> int:
-        return sum(t.state != "running" and t.origin != "carried" for t in self._rows.values())
-
     def _refuse_hopeless(self) -> None:
         """Trials that fail are recorded and told; where most do, something is wrong that searching cannot mend."""
-        reasons = [[r.error for r in t.runs if r.error] for t in self._rows.values() if t.state == "failed" and t.runs]
+        reasons = [[r.error for r in t.runs if r.error] for t in self._tally.failed]
         faults = [errors for errors in reasons if any(error != _NO_TIME for error in errors)]
-        if len(faults) > max(2, self._closed() / 2):
+        if len(faults) > max(2, self._tally.closed / 2):
             reason = next(error for error in faults[-1] if error != _NO_TIME)
             raise Fault(
-                f"{len(faults)} of {self._closed()} trials of {self._stage.name} failed; the last reason: {reason}"
+                f"{len(faults)} of {self._tally.closed} trials of {self._stage.name} failed; the last reason: {reason}"
             )
+
+
+def _objective(curve: Curve, of_training: bool) -> Array:
+    return curve.training_loss if of_training else curve.validation_metric
 
 
 def _search_ended(trial: TrialRow) -> bool:

@@ -1,12 +1,15 @@
 """Waiting for runs: the same loop whether this process trains them or others do."""
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Iterable, Sequence
 
 from hpo.errors import Fault
-from hpo.records.rows import NewRun, Purpose, RunRow, StageRow, TrialRow
+from hpo.records.rows import Purpose, RunRow, StageRow, TrialRow
+from hpo.run.cohorts import new_runs
 from hpo.run.context import Context
 from hpo.run.events import RunsFinished
 from hpo.seeds import derive
+from hpo.space.plain import space_from_plain
 from hpo.values import Configuration, RunRequest
 
 
@@ -34,15 +37,19 @@ def train_extra(
     Requests that are recorded already (an interrupted stage) are not queued again.
     """
     wanted = {number: [(r.seed, r.fold) for r in runs] for number, runs in asked}
+    space = space_from_plain(json.loads(stage.space or "{}"))
+    # Of all that was asked for, also what is recorded already, so that an interruption changes no number of slots.
+    new = iter(new_runs(ctx, space, [r for _, runs in asked for r in runs], purpose))
+    there = {(r.trial_number, r.seed, r.fold) for r in _runs(ctx, stage, purpose, wanted)}
     for number, runs in asked:
-        there = {(r.seed, r.fold) for r in _runs(ctx, stage, purpose) if r.trial_number == number}
-        new = [NewRun(r, purpose) for r in runs if (r.seed, r.fold) not in there]
-        if new:
-            ctx.queue.add_runs(stage.id, number, new)
+        mine = [next(new) for _ in runs]
+        missing = [run for run in mine if (number, run.request.seed, run.request.fold) not in there]
+        if missing:
+            ctx.queue.add_runs(stage.id, number, missing)
     planned = sum(map(len, wanted.values()))
-    wait(ctx, lambda: [r for r in _runs(ctx, stage, purpose) if r.trial_number in wanted], lambda done: ctx.listener(
+    wait(ctx, lambda: _runs(ctx, stage, purpose, wanted), lambda done: ctx.listener(
         RunsFinished(stage.name, stage.attempt, purpose, done, planned)))  # fmt: skip
-    found = {(r.trial_number, r.seed, r.fold): r for r in _runs(ctx, stage, purpose)}
+    found = {(r.trial_number, r.seed, r.fold): r for r in _runs(ctx, stage, purpose, wanted)}
     return {number: [found[number, seed, fold] for seed, fold in keys] for number, keys in wanted.items()}
 
 
@@ -60,8 +67,8 @@ def wait(ctx: Context, runs: Callable[[], list[RunRow]], tell: Callable[[int], N
         ctx.work()
 
 
-def _runs(ctx: Context, stage: StageRow, purpose: Purpose) -> list[RunRow]:
-    return [r for t in ctx.queue.trials(stage.id) for r in t.runs if r.purpose == purpose]
+def _runs(ctx: Context, stage: StageRow, purpose: Purpose, numbers: Iterable[int]) -> list[RunRow]:
+    return [r for t in ctx.queue.trials(stage.id, numbers=numbers) for r in t.runs if r.purpose == purpose]
 
 
 def by_number(trials: Sequence[TrialRow]) -> dict[int, TrialRow]:

@@ -1,11 +1,9 @@
-"""Optuna's samplers by name, made anew for each trial so that a proposal depends on history and number alone.
+"""Samplers by name. Optuna's own are made anew for each trial, so that a proposal depends on history and number alone.
 
 Each trial's sampler is seeded by (study, stage, number): nothing is remembered in a sampler object. What must outlive
 a trial is in Optuna's attributes, which travel with the trials. Where we differ from stock Optuna:
 
-- tpe: the joint model is decomposed by groups of hyperparameters that occur together, so that conditional ones of one
-  kind (both betas of Adam) stay joint; stock Optuna models each alone. While no trial has been completed, proposals
-  are random: all diverged trials look alike, and the model would take the first of them for good.
+- tpe and random: ours, see `tpe`. Stock Optuna fits its densities anew for each trial.
 - qmc: the sequence runs over all varying hyperparameters, the conditional ones too (their coordinate goes unused while
   inactive), and it is scrambled, so that studies of different seeds differ. Stock Optuna takes the first trial's
   hyperparameters, draws the others at random, and without scrambling begins in the corner of the space.
@@ -20,7 +18,7 @@ from typing import Any
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.exceptions import ExperimentalWarning
-from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, QMCSampler, RandomSampler, TPESampler
+from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, QMCSampler, RandomSampler
 from optuna.trial import FrozenTrial
 
 from hpo.errors import InputError, Problem
@@ -83,9 +81,9 @@ def learns_from_values(name: str) -> bool:
 def make_sampler(
     name: str, space: SearchSpace, *, seed: tuple[str | int, ...], number: int, startup: int, anything_complete: bool
 ) -> BaseSampler:
-    """The sampler for one trial. `startup`: trials proposed at random before a model is used (tpe and gp)."""
+    """The sampler for one trial. `startup`: trials proposed at random before a model is used (gp)."""
     with warnings.catch_warnings():
-        # Optuna calls QMCSampler and TPE's `group` experimental: our tests hold them, users need not be told.
+        # Optuna calls QMCSampler experimental: our tests hold it, users need not be told.
         warnings.simplefilter("ignore", ExperimentalWarning)
         return _made(name, space, seed, number, startup if anything_complete else _NEVER)
 
@@ -94,8 +92,6 @@ def _made(name: str, space: SearchSpace, seed: tuple[str | int, ...], number: in
     own = derive(*seed, number)
     over = {key: d for key, d in distributions(space).items() if not d.single()}
     match name:
-        case "random":
-            return RandomSampler(seed=own)
         case "qmc":
             # One seed for the whole stage: it scrambles one sequence, of which each trial takes the next point.
             return _OverAll(over, scramble=True, seed=derive(*seed))
@@ -112,7 +108,5 @@ def _made(name: str, space: SearchSpace, seed: tuple[str | int, ...], number: in
                 independent_sampler=RandomSampler(seed=own),
                 warn_independent_sampling=False,
             )
-        case "gp":
-            return GPSampler(seed=own, n_startup_trials=startup, warn_independent_sampling=False)
         case _:
-            return TPESampler(seed=own, n_startup_trials=startup, multivariate=True, group=True)
+            return GPSampler(seed=own, n_startup_trials=startup, warn_independent_sampling=False)

@@ -1,54 +1,31 @@
 """Ask and tell, from memory and on values alone.
 
 Laws:
-- A proposal is a function of (space, direction, sampler, seed, startup), of the trials known and of its number: the
-  same bit for bit, also in a `Search` that was built anew from the trials' records.
+- A proposal is a function of (space, direction, sampler, seed, startup), of the trials known, of its number and of the
+  numbers (with their bound on structures) asked for together with it: the same bit for bit, also in a `Search` that was
+  built anew from the trials' records.
 - Proposals see the trials that are still running (constant liar in tpe and gp), those of the same batch too.
 - Every proposal lies in the space and keeps its conditions.
 - A trial that diverged is never forgotten: see `Search.tell`.
 """
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 
-import optuna
-from optuna.distributions import BaseDistribution, json_to_distribution
-from optuna.storages import InMemoryStorage
-from optuna.trial import TrialState as OptunaState
-from optuna.trial import create_trial
-
 from hpo.metrics import Direction
-from hpo.search.distributions import draw, inside, params_of, values_of
-from hpo.search.optuna_study import quiet
-from hpo.search.samplers import check_sampler, learns_from_values, make_sampler
-from hpo.search.values import ClosedState, Param, PastTrial, Proposal, Told, TrialState
+from hpo.search.distributions import Row, Terms
+from hpo.search.samplers import check_sampler, learns_from_values
+from hpo.search.stock import Stock
+from hpo.search.structures import Key, Structures, grafted, structural, wanted
+from hpo.search.tpe import Sampler
+from hpo.search.trials import Trials
+from hpo.search.values import ClosedState, PastTrial, Proposal, Told
 from hpo.space import SearchSpace
 from hpo.values import Configuration
 
-_STATES: dict[TrialState, OptunaState] = {
-    "running": OptunaState.RUNNING,
-    "complete": OptunaState.COMPLETE,
-    "pruned": OptunaState.PRUNED,
-    "failed": OptunaState.FAIL,
-}
-_SHARED_BETWEEN_PROCESSES = ("tpe:relative_params", "gp:relative_params")
-"""Attributes that tell other processes what a trial is about to choose; all choices are in its parameters here."""
-_STUDY_STATE = "qmc:"
-"""Prefix of the study attribute that counts the points taken of a quasi-random sequence."""
-
-
-class _Memory(InMemoryStorage):
-    """Optuna's storage in memory, which keeps parameters inside their ranges."""
-
-    def set_trial_param(
-        self, trial_id: int, param_name: str, param_value_internal: float, distribution: BaseDistribution
-    ) -> None:
-        super().set_trial_param(trial_id, param_name, inside(distribution, param_value_internal), distribution)
-
 
 class Search:
-    """The search inside one stage: an Optuna study in memory that answers to numbers and values."""
+    """The search inside one stage: it answers to numbers and values."""
 
     def __init__(
         self,
@@ -67,32 +44,50 @@ class Search:
         the history does not lie in the space, a number comes twice, or a complete trial has no finite value.
         """
         check_sampler(sampler)
-        self._space, self._direction, self._sampler, self._seed, self._startup = (
-            space,
-            direction,
-            sampler,
-            seed,
-            startup,
-        )
-        self._storage = _Memory()
-        with quiet():
-            # The sampler is replaced at each proposal; this one only keeps Optuna from making its default one.
-            self._study = optuna.create_study(
-                storage=self._storage, study_name="stage", direction=direction, sampler=optuna.samplers.RandomSampler(0)
-            )
-        self._study_id = self._storage.get_study_id_from_name("stage")
-        self._next = 0
+        self._space, self._direction, self._name = space, direction, sampler
+        self._terms = Terms(space)
+        self._trials = Trials(len(self._terms.names))
+        self._structures = Structures(self._terms, self._trials, direction)
+        # Optuna's own samplers keep an Optuna study; ours reads the arrays of `_trials`.
+        self._stock: Stock | None = None
+        if sampler not in ("tpe", "random"):
+            self._stock = Stock(self._terms, direction=direction, sampler=sampler, seed=seed, startup=startup)
+        random_first = startup if sampler == "tpe" else None
+        self._sampler = Sampler(self._terms, self._trials, direction=direction, seed=seed, startup=random_first)
         self._worst: float | None = None
         for trial in sorted(history, key=lambda t: t.number):
             self._remember(trial)
 
-    def ask(self, numbers: Sequence[int]) -> list[Proposal]:
+    def ask(
+        self, numbers: Sequence[int], *, structures: int | None = None, open_: Sequence[Configuration] = ()
+    ) -> list[Proposal]:
         """A configuration for each number, chosen one after another, each knowing those before it as running.
 
-        Numbers must grow and be larger than every number known; raises ValueError otherwise.
+        `structures`: how many `SearchSpace.structure`s the proposals may have together (None: any number). `open_`:
+        configurations of this space whose structures are compiled already; the better half of the bound is taken from
+        these, see `structures`. Numbers must grow and be larger than every number known, and `structures` at least
+        one; raises ValueError otherwise, and where a configuration of `open_` lies outside the space.
         """
-        with quiet():
-            return [self._ask(number) for number in numbers]
+        numbers = list(numbers)
+        for before, number in zip([self._trials.next - 1, *numbers], numbers, strict=False):
+            if number <= before:
+                raise ValueError(f"trial {number} comes after trial {before}: numbers must grow")
+        if structures is not None and structures < 1:
+            raise ValueError(f"proposals have at least one structure, not {structures}")
+        donors: dict[Key, Row] = {}
+        if structures is not None and self._name not in ("random", "qmc"):
+            ready = {
+                self._structures.of(row): row for row in (self._terms.row(self._terms.params_of(c)) for c in open_)
+            }
+            donors = {key: ready[key] for key in self._structures.better_half(ready, structures)}
+        if self._stock is not None:
+            return [self._one(self._stock, number, structures, donors) for number in numbers]
+        rows = self._sampler.propose(numbers)
+        if structures is not None:
+            rows = self._bounded(rows, structures, donors)
+        for number in numbers:
+            self._trials.add(number, rows[number], "running")
+        return [self._proposal(number, rows[number], {}) for number in numbers]
 
     def propose(self, number: int, configuration: Configuration) -> Proposal:
         """A given configuration as trial `number`, running from now on; the sampler learns from it as from its own.
@@ -100,9 +95,7 @@ class Search:
         Values of hyperparameters that are fixed or inactive are replaced by the space's. Raises ValueError where it
         lies outside the space, or the number is not larger than every number known.
         """
-        params = params_of(self._space, configuration)
-        self._remember(PastTrial(number, configuration, None, "running"))
-        return self._proposal(number, params, {})
+        return self._proposal(number, self._remember(PastTrial(number, configuration, None, "running")), {})
 
     def tell(self, number: int, value: float | None, *, diverged: bool = False) -> Told:
         """Record how a running trial ended: `value` is its objective, None where its runs failed.
@@ -112,88 +105,69 @@ class Search:
         complete with the worst value seen so far, and as pruned while none has been seen. Optuna's own way, failed,
         would teach nothing. Raises ValueError where the trial is unknown or not running.
         """
-        if not 0 <= number < self._next:
-            raise ValueError(f"trial {number} is not known")
+        self._trials.check_running(number)
         state: ClosedState = "complete"
         if diverged or (value is not None and not math.isfinite(value)):
-            value = self._worst if learns_from_values(self._sampler) else None
+            value = self._worst if learns_from_values(self._name) else None
             state = "pruned" if value is None else "complete"
         elif value is None:
             state = "failed"
-        self._study.tell(number, value, state=_STATES[state])
+        study_attrs = {} if self._stock is None else self._stock.tell(number, state, value)
+        self._trials.end(number, state, value)
         self._note_worst(value)
-        return Told(state, value, {}, {key: json.dumps(count) for key, count in self._counts().items()})
+        return Told(state, value, {}, study_attrs)
 
-    def _ask(self, number: int) -> Proposal:
-        self._reach(number)
-        self._study.sampler = make_sampler(
-            self._sampler,
-            self._space,
-            seed=self._seed,
-            number=number,
-            startup=self._startup,
-            anything_complete=self._worst is not None,
-        )
-        trial = self._study.ask()
-        self._next = number + 1
-        draw(self._space, trial)
-        trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
-        attrs = self._settle(trial_id)
-        frozen = self._storage.get_trial(trial_id)
-        return self._proposal(number, params_of(self._space, self._space.complete(frozen.params)), attrs)
+    def _bounded(self, rows: dict[int, list[float]], most: int, donors: dict[Key, Row]) -> dict[int, list[float]]:
+        """Rows of few structures: those whose structure stays, and in place of the others such as fill these up."""
+        keys = {number: self._structures.of(row) for number, row in rows.items()}
+        stay = wanted(list(donors), keys.values(), most)
+        kept = {number: row for number, row in rows.items() if keys[number] in stay}
+        # In turn: a structure gets places by how many proposals asked for it.
+        turn = [*kept.values(), *(row for key, row in donors.items() if key not in [keys[n] for n in kept])]
+        given = {n: turn[k % len(turn)] for k, n in enumerate(n for n in rows if n not in kept)}
+        held = {number: structural(self._terms, donor) for number, donor in given.items()}
+        filled = self._sampler.propose(list(given), held, list(kept.values()))
+        for number, row in filled.items():
+            if (
+                self._structures.of(row) not in stay
+            ):  # a condition on something else made a structural value inactive, say
+                filled[number] = list(given[number])
+        return kept | filled
 
-    def _settle(self, trial_id: int) -> dict[str, str]:
-        """Leave on a new trial exactly what a rebuilt one would have; the attributes that must travel, as JSON."""
-        kept: dict[str, object] = {}
-        for key, value in dict(self._storage.get_trial(trial_id).system_attrs).items():
-            if key.startswith(_SHARED_BETWEEN_PROCESSES):
-                # They also name inactive hyperparameters, which no record of the trial holds. Empty: not there.
-                self._storage.set_trial_system_attr(trial_id, key, "")
+    def _one(self, stock: Stock, number: int, most: int | None, donors: dict[Key, Row]) -> Proposal:
+        """A proposal of stock Optuna's. `donors`: a row for each structure that may be used again, added to here."""
+        params, attrs = stock.propose(number, anything_complete=self._worst is not None)
+        row: Row = self._terms.row(params)
+        if most is not None:
+            key = self._structures.of(row)
+            if key not in donors and len(donors) == most:
+                donor = list(donors.values())[number % most]
+                row = grafted(self._terms, row, donor)
+                row = row if self._structures.of(row) in donors else donor
+                stock.replace(number, self._terms.params(row))
             else:
-                kept[key] = value
-        # The count of a sequence belongs to the study; carried by the trial that raised it, it outlives this object.
-        kept |= self._counts()
-        return {key: json.dumps(value) for key, value in kept.items()}
+                donors.setdefault(key, row)
+        self._trials.add(number, row, "running")
+        return self._proposal(number, row, attrs)
 
-    def _proposal(self, number: int, params: tuple[Param, ...], attrs: Mapping[str, str]) -> Proposal:
-        chosen = values_of(self._space, params)
+    def _proposal(self, number: int, row: Row, attrs: Mapping[str, str]) -> Proposal:
+        params = self._terms.params(row)
+        chosen = self._terms.values_of(params)
         return Proposal(number, self._space.complete(chosen), frozenset(chosen), params, attrs)
 
-    def _remember(self, past: PastTrial) -> None:
-        """Put a trial into the study as it was recorded."""
-        self._reach(past.number)
-        params = params_of(self._space, past.configuration) if past.state != "failed" else ()
-        attrs = {key: json.loads(text) for key, text in past.attrs.items()}
+    def _remember(self, past: PastTrial) -> Row:
+        """Take a trial as it was recorded; its row."""
+        params = self._terms.params_of(past.configuration) if past.state != "failed" else ()
         if (past.state == "complete") != (past.value is not None and math.isfinite(past.value)):
             raise ValueError(f"trial {past.number} is {past.state} with the value {past.value}")
-        self._study.add_trial(
-            create_trial(
-                state=_STATES[past.state],
-                value=past.value,
-                params=values_of(self._space, params),
-                distributions={p.name: json_to_distribution(p.distribution) for p in params},
-                system_attrs=attrs,
-            )
-        )
-        self._next = past.number + 1
+        row = self._terms.row(params)
+        self._trials.add(past.number, row, past.state, past.value)
+        if self._stock is not None:
+            self._stock.add(past.number, params, past.state, past.value, past.attrs)
         self._note_worst(past.value)
-        for key, count in attrs.items():
-            if key.startswith(_STUDY_STATE):  # in order of numbers, so the last is the largest
-                self._storage.set_study_system_attr(self._study_id, key, count)
-
-    def _reach(self, number: int) -> None:
-        """Make `number` the study's next one; what was never recorded counts as failed, which samplers ignore."""
-        if number < self._next:
-            raise ValueError(f"trial {number} comes after trial {self._next - 1}: numbers must grow")
-        for _ in range(self._next, number):
-            self._study.add_trial(create_trial(state=OptunaState.FAIL))
+        return row
 
     def _note_worst(self, value: float | None) -> None:
         if value is not None:
             worse = max if self._direction == "minimize" else min
             self._worst = value if self._worst is None else worse(self._worst, value)
-
-    def _counts(self) -> dict[str, int]:
-        """How many points were taken of each quasi-random sequence, less one, as Optuna counts."""
-        attrs = self._storage.get_study_system_attrs(self._study_id)
-        return {key: value for key, value in attrs.items() if key.startswith(_STUDY_STATE)}

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from hpo.space.catalogue import Kind, known
 from hpo.space.ranges import Fixed, Range, at_start_value, contains
+from hpo.space.widths import padded_width
 from hpo.values import Configuration, Scalar
 
 Condition = tuple[tuple[str, tuple[Scalar, ...]], ...]
@@ -99,8 +100,9 @@ class SearchSpace:
         }
 
     def structure(self, configuration: Configuration) -> dict[str, Scalar]:
-        """The part of a configuration that decides the compiled program."""
-        return {h.name: configuration[h.name] for h in self.hyperparameters if h.kind is Kind.STRUCTURE}
+        """The part of a configuration that decides the compiled program: of a dense network's width, its rung."""
+        exact = {h.name: configuration[h.name] for h in self.hyperparameters if h.kind is Kind.STRUCTURE}
+        return exact | {"units": padded_width(int(exact["units"]))} if self.model == "mlp" else exact
 
 
 def order_by_conditions(hyperparameters: Iterable[Hyperparameter]) -> tuple[Hyperparameter, ...]:

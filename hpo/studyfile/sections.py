@@ -73,10 +73,15 @@ BUDGET: dict[str, Rule] = {
 }
 SEARCH: dict[str, Rule] = {
     "sampler": one_of(*SAMPLERS),
-    "batch": integer(1, 1024, "Write how many configurations to propose together, e.g. 4."),
+    "batch": integer(1, 1024, "Write how many configurations to propose together, e.g. 4, or leave it out."),
+    "structures": integer(1, 1024, "Write how many structures a batch may open, e.g. 2, or leave it out."),
     "plateau": integer(1, remedy="Write after how many trials without a better one a stage ends, or leave it out."),
 }
-TRAINING: dict[str, Rule] = {"engine": one_of("auto", "fit"), "precision": one_of("float32", "mixed")}
+TRAINING: dict[str, Rule] = {
+    "engine": one_of("auto", "compiled", "fit"),
+    "precision": one_of("float32", "mixed"),
+    "memory": integer(1, remedy="Write how many MiB a process that trains may grow to, e.g. 4096, or leave it out."),
+}
 RECIPE: dict[str, Rule] = {
     "gate": number(0, 1, "Write a share of the prior's training loss, e.g. 0.02."),
     "seeds": integer(5, 1000, "The noise needs five seeds or more."),

@@ -52,8 +52,11 @@ class SearchSpec:
 
     sampler: str = "tpe"
     """`tpe`, `random`, `qmc`, `cmaes` or `gp`."""
-    batch: int = 4
-    """Configurations proposed together: one model of the search serves so many."""
+    batch: int | None = None
+    """Configurations proposed together. None: an eighth of the stage's planned trials, from 4 to 32; 32 without a plan.
+    """
+    structures: int | None = None
+    """Structures that a batch may open, at most. None: 2 in a stage of fewer than 64 planned trials, else 3."""
     plateau: int | None = None
     """A stage ends after so many trials without a better one; None: half of the stage's trials, at least ten."""
 
@@ -63,9 +66,12 @@ class TrainingSpec:
     """`[training]`: how networks are trained."""
 
     engine: str = "auto"
-    """`auto` or `fit`."""
+    """`auto`, `compiled` or `fit`."""
     precision: str = "float32"
     """`float32` or `mixed`: 16-bit arithmetic with 32-bit weights, for GPUs."""
+    memory: int | None = None
+    """MiB that a process which trains may grow to before another takes its place. None: half of the machine's memory,
+    divided among such processes."""
 
 
 @dataclass(frozen=True)
@@ -125,8 +131,10 @@ def from_plain(plain: Mapping[str, Any]) -> StudySpec:
 
 
 def identity(spec: StudySpec) -> dict[str, Any]:
-    """The part of `to_plain` that decides results: neither where the file lies nor what was warned of."""
-    return {key: value for key, value in to_plain(spec).items() if key not in ("base", "warnings")}
+    """The part of `to_plain` that decides results: not where the file lies, what was warned of, and how much memory."""
+    plain = {key: value for key, value in to_plain(spec).items() if key not in ("base", "warnings")}
+    plain["training"] = {key: value for key, value in plain["training"].items() if key != "memory"}
+    return plain
 
 
 _SECTIONS: dict[str, Any] = {

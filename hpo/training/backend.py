@@ -37,7 +37,7 @@ if keras.backend.backend() == "jax":
     sys.meta_path.insert(0, _NoTensorFlow())
 
 __all__ = [
-    "assign", "compiled_gradient_norm", "compiled_outputs", "device", "double_precision", "gradient", "host", "keras",
+    "assign", "compiled_outputs", "device", "double_precision", "gradient", "host", "keras",
     "normalizes_in_double", "ops", "policy", "prepare", "step_source",
 ]  # fmt: skip
 
@@ -149,19 +149,6 @@ def compiled_outputs(network: keras.Model) -> Callable[[Any], Array]:
     return lambda x: host(function(x))
 
 
-def compiled_gradient_norm(network: keras.Model, loss: Loss) -> Callable[[Any, Any], float]:
-    """The Euclidean norm of the loss's gradient over all trainable weights, in inference mode."""
-    if _jax():
-        import jax
-
-        run = jax.jit(lambda t, n, x, y: _norm(_jax_gradient(network, loss, t, n, x, y)[1]))
-        return lambda x, y: float(run(*_values(network), x, y))
-    import tensorflow as tf
-
-    function = tf.function(lambda x, y: _norm(_tape_gradient(network, loss, x, y)[1]), reduce_retracing=True)
-    return lambda x, y: float(function(x, y))
-
-
 def gradient(network: keras.Model, loss: Loss, x: Any, y: Any) -> tuple[float, list[Array]]:
     """The loss and its gradient by every trainable weight, in inference mode, uncompiled."""
     if _jax():
@@ -169,10 +156,6 @@ def gradient(network: keras.Model, loss: Loss, x: Any, y: Any) -> tuple[float, l
     else:
         value, parts = _tape_gradient(network, loss, x, y)
     return float(value), [host(p) for p in parts]
-
-
-def _norm(parts: Sequence[Any]) -> Any:
-    return ops.sqrt(sum(ops.sum(ops.square(ops.cast(p, "float32"))) for p in parts))
 
 
 def _values(network: keras.Model) -> tuple[list[Any], list[Any]]:

@@ -21,7 +21,10 @@ from hpo.training.initializers import kernel_initializer
 from hpo.training.layers import HashedDropout, HashedNoise, Penalty, RuntimeLayer, Strengths
 from hpo.values import Array, Configuration, TaskFacts
 
-_BATCH_NORMALIZATION_MOMENTUM = 0.9
+INPUT_NOISE = 2
+"""The noise layer's number, whether or not there is one: dropout layers count on from it, so that a run draws the same
+masks in an engine whose program holds layers that this run has no use for."""
+BATCH_NORMALIZATION_MOMENTUM = 0.9
 """Keras's 0.99 needs hundreds of steps before its averages are worth anything; small data have twenty an epoch."""
 
 
@@ -44,7 +47,7 @@ class _Runtime:
     def __init__(self, configuration: Configuration, seed: int) -> None:
         self.configuration = configuration
         self.seed = seed
-        self.number = 0
+        self.number = INPUT_NOISE
         self.strengths: Strengths | None = None
 
     def entry(self, x: Any) -> Any:
@@ -52,7 +55,7 @@ class _Runtime:
             self.strengths = Strengths(float(self.configuration["l1"]), float(self.configuration["l2"]))
             x = self.strengths(x)
         if presence(self.configuration)["input_noise"]:
-            x = HashedNoise("input_noise", float(self.configuration["input_noise"]), self._next(), self.seed)(x)
+            x = HashedNoise("input_noise", float(self.configuration["input_noise"]), INPUT_NOISE, self.seed)(x)
         return x
 
     def penalty(self) -> Any:
@@ -61,11 +64,8 @@ class _Runtime:
     def dropout(self, x: Any) -> Any:
         if not presence(self.configuration)["dropout"]:
             return x
-        return HashedDropout("dropout", float(self.configuration["dropout"]), self._next(), self.seed)(x)
-
-    def _next(self) -> int:
-        self.number += 2  # normal numbers take two layers' worth of hashes
-        return self.number
+        self.number += 2  # as many as normal numbers take, which need two hashes each
+        return HashedDropout("dropout", float(self.configuration["dropout"]), self.number, self.seed)(x)
 
 
 class _Stock:
@@ -175,10 +175,10 @@ class _Network:
 
     def _activated(self, x: Any) -> Any:
         if self.normalization == "before":
-            x = keras.layers.BatchNormalization(momentum=_BATCH_NORMALIZATION_MOMENTUM)(x)
+            x = keras.layers.BatchNormalization(momentum=BATCH_NORMALIZATION_MOMENTUM)(x)
         x = keras.layers.Activation(str(self.configuration["activation"]))(x)
         if self.normalization == "after":
-            x = keras.layers.BatchNormalization(momentum=_BATCH_NORMALIZATION_MOMENTUM)(x)
+            x = keras.layers.BatchNormalization(momentum=BATCH_NORMALIZATION_MOMENTUM)(x)
         return x
 
     def _dropout(self, x: Any, *, last: bool) -> Any:

@@ -8,19 +8,15 @@ from typing import Any
 import numpy as np
 
 from hpo.metrics import Metric
-from hpo.seeds import derive
 from hpo.space import SearchSpace
 from hpo.training import backend, schedules
 from hpo.training.backend import keras
 from hpo.training.builder import count_parameters, exported_weights
+from hpo.training.curves import Scores, Tape, ended, row_order
 from hpo.training.losses import own_unit
 from hpo.training.optimizers import family
 from hpo.training.program import EvaluationRows, Network, Program, Rows, measured, program_key
-from hpo.values import Array, Configuration, Curve, Fold, Outcome, RunRequest, RunResult, TaskFacts, read_only
-
-_COLUMNS = (
-    "training_loss", "validation_loss", "training_metric", "validation_metric", "learning_rate", "gradient_norm",
-)  # fmt: skip
+from hpo.values import Array, Configuration, Fold, Outcome, RunRequest, RunResult, TaskFacts, read_only
 
 
 @dataclass
@@ -30,16 +26,10 @@ class _Run:
     request: RunRequest
     program: Program
     epochs: int
-    epoch: int = 0
     network_state: list[Array] = field(default_factory=list)
     """Set while another run's numbers lie in the network's variables."""
     optimizer_state: list[Array] = field(default_factory=list)
-    curve: list[tuple[float, ...]] = field(default_factory=list)
-    best_epoch: int = 0
-    best_weights: list[Array] | None = None
-    kept_predictions: Array | None = None
-    outcome: Outcome | None = None
-    seconds: float = 0.0
+    tape: Tape = field(default_factory=Tape)
 
     @property
     def patience(self) -> int:
@@ -51,13 +41,12 @@ class FitSession:
 
     def __init__(
         self, *, space: SearchSpace, structure: Configuration, facts: TaskFacts, folds: Sequence[Fold], metric: Metric,
-        slots: int, precision: str, limit_epochs: int | None,
+        slots: int, precision: str, limit_epochs: int | None, reason: str,
     ) -> None:  # fmt: skip
         self._space, self._facts, self._folds, self._metric = space, facts, tuple(folds), metric
         self._structure = space.structure(structure)
-        self._precision, self._limit = precision, limit_epochs
+        self._precision, self._limit, self._reason = precision, limit_epochs, reason
         self._device = backend.prepare()
-        self._parameters = count_parameters(space, structure, facts)
         rows = min(len(fold.x_train) for fold in self._folds)
         self._batch = min(int(structure["batch_size"]), rows)
         self._steps = rows // self._batch
@@ -84,42 +73,31 @@ class FitSession:
     def advance(self, epochs: int) -> None:
         """Train every occupied, unfinished slot by up to so many epochs."""
         for run in self._slots:
-            if run is not None and run.outcome is None and epochs > 0:
-                self._train(run, min(run.epoch + epochs, run.epochs))
+            if run is not None and run.tape.outcome is None and epochs > 0:
+                self._train(run, min(len(run.tape) + epochs, run.epochs))
 
     def finished(self, slot: int) -> bool:
         """Whether the slot's run has ended: done, stopped or diverged."""
-        return self._occupied(slot).outcome is not None
+        return self._occupied(slot).tape.outcome is not None
 
     def result(self, slot: int) -> RunResult:
         """The run so far (its outcome reads `done` until it has one). Raises ValueError on an empty slot."""
         run = self._occupied(slot)
-        weights = run.best_weights
+        tape = run.tape
+        weights = tape.best_weights
         if weights is None:
             self._make_resident(run)
             weights = exported_weights(run.program.network.model)
-        if run.best_epoch:
-            predictions, scores = run.kept_predictions, run.curve[run.best_epoch - 1][:4]
-        else:
+        scores, predictions = tape.kept_scores, tape.kept_predictions
+        if predictions is None:
             self._make_resident(run)
             scores, predictions = self._scores(run)
-        curve = np.array(run.curve, np.float64).reshape(-1, len(_COLUMNS))
-        columns = read_only([np.ascontiguousarray(c) for c in curve.T])
         return RunResult(
-            outcome=run.outcome or Outcome.DONE,
-            curve=Curve(*columns),
-            best_epoch=run.best_epoch,
-            training_loss=scores[0],
-            validation_loss=scores[1],
-            training_metric=scores[2],
-            validation_metric=scores[3],
-            parameters=self._parameters,
-            seconds=run.seconds,
-            engine="fit",
-            device=self._device,
-            predictions=np.array(predictions, np.float32),
-            weights=read_only([w.copy() for w in weights]),
-        )
+            tape.outcome or Outcome.DONE, tape.curve(), tape.best_epoch, *scores,
+            parameters=count_parameters(self._space, run.request.configuration, self._facts), seconds=tape.seconds,
+            engine="fit", device=self._device, predictions=np.array(predictions, np.float32),
+            weights=read_only([w.copy() for w in weights]), engine_reason=self._reason, slots=self.slots,
+        )  # fmt: skip
 
     def free(self, slot: int) -> None:
         """Empty a slot."""
@@ -134,21 +112,14 @@ class FitSession:
         self._make_resident(run)
         self._save(run)
         return {
-            "epoch": run.epoch, "network": [w.copy() for w in run.network_state],
-            "optimizer": [w.copy() for w in run.optimizer_state],
-            "curve": np.array(run.curve, np.float64).reshape(-1, len(_COLUMNS)), "best_epoch": run.best_epoch,
-            "best_weights": None if run.best_weights is None else [w.copy() for w in run.best_weights],
-            "kept_predictions": None if run.kept_predictions is None else run.kept_predictions.copy(),
-            "outcome": None if run.outcome is None else run.outcome.value, "seconds": run.seconds,
+            "network": [w.copy() for w in run.network_state], "optimizer": [w.copy() for w in run.optimizer_state],
+            **run.tape.plain(),
         }  # fmt: skip
 
     def restore(self, slot: int, request: RunRequest, snapshot: Mapping[str, Any]) -> None:
         """Put a run into a free slot at the point where `snapshot` was taken."""
         run = self._admit(slot, request)
-        run.epoch, run.best_epoch, run.seconds = snapshot["epoch"], snapshot["best_epoch"], snapshot["seconds"]
-        run.curve = [tuple(map(float, row)) for row in snapshot["curve"]]
-        run.best_weights, run.kept_predictions = snapshot["best_weights"], snapshot["kept_predictions"]
-        run.outcome = None if snapshot["outcome"] is None else Outcome(snapshot["outcome"])
+        run.tape = Tape.from_plain(snapshot)
         run.network_state, run.optimizer_state = list(snapshot["network"]), list(snapshot["optimizer"])
         self._make_resident(run)
 
@@ -219,18 +190,18 @@ class FitSession:
         self._make_resident(run)
         rows = self._load_fold(run.request.fold)
         run.program.optimizer.configure(run.request.configuration)
-        if last > run.epoch:
-            run.program.fit(run.epoch, last, _Epochs(self, run, rows))
-        if run.outcome is None and run.epoch >= run.epochs:
-            run.outcome = Outcome.DONE
-        run.seconds += time.perf_counter() - began
+        if last > len(run.tape):
+            run.program.fit(len(run.tape), last, _Epochs(self, run, rows))
+        elif not run.epochs:
+            run.tape.outcome = Outcome.DONE
+        run.tape.seconds += time.perf_counter() - began
 
     def begin_epoch(self, run: _Run, epoch: int) -> float:
         """Set the coming epoch's rows and rates; returns the rate of its last step."""
         rates = schedules.rates(run.request.configuration, epoch=epoch, epochs=run.epochs, steps=self._steps)
         run.program.optimizer.set_rates(rates)
         rows = len(self._folds[run.request.fold].x_train)
-        order = np.random.default_rng(derive(run.request.seed, "rows", epoch)).permutation(rows)
+        order = row_order(run.request.seed, epoch, rows)
         used = order[: self._steps * self._batch].reshape(self._steps, self._batch)
         run.program.trainee.order.assign(used)
         return float(rates[-1])
@@ -239,22 +210,12 @@ class FitSession:
         """Measure the epoch, keep its weights if they are the ones to keep, and see whether the run has ended."""
         network = run.program.network
         scores, predictions = self._scores(run, rows)
-        norm = network.gradient_norm(rows.gradient_x, rows.gradient_y)
-        run.epoch += 1
-        run.curve.append((*scores, rate, norm))
-        losses = [row[1] for row in run.curve]
-        diverged = not (np.isfinite(scores[0]) and np.isfinite(scores[1]))
-        better = run.best_epoch == 0 or scores[1] < losses[run.best_epoch - 1] or not run.patience
-        if run.patience and better and not diverged:
-            run.best_weights = exported_weights(network.model)
-        if better or run.best_weights is None:
-            run.best_epoch, run.kept_predictions = run.epoch, predictions
-        if diverged:
-            run.outcome = Outcome.DIVERGED
-        elif run.patience and run.epoch - run.best_epoch >= run.patience:
-            run.outcome = Outcome.STOPPED
+        norm = run.program.optimizer.gradient_norm
+        if run.tape.add((*scores, rate, norm), predictions, run.patience):
+            run.tape.best_weights = exported_weights(network.model)
+        run.tape.outcome = ended(run.tape, run.patience, run.epochs)
 
-    def _scores(self, run: _Run, rows: EvaluationRows | None = None) -> tuple[tuple[float, ...], Array]:
+    def _scores(self, run: _Run, rows: EvaluationRows | None = None) -> tuple[Scores, Array]:
         """The four scores of the resident weights, and the predictions on the validation rows."""
         rows = rows or self._load_fold(run.request.fold)
         task = self._facts.task
@@ -279,5 +240,5 @@ class _Epochs(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self.session.end_epoch(self.run, self.rows, self.rate)
-        if self.run.outcome is not None:
+        if self.run.tape.outcome is not None:
             self.model.stop_training = True

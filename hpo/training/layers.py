@@ -22,11 +22,14 @@ def hashed_bits(shape: tuple[Any, ...], seed: Any, step: Any, layer: int) -> Any
     The input is position * golden + seed * a + step * b + layer, modulo 2**32; the mixing is the two-round xorshift
     multiply `lowbias32` of C. Wellons (2018). `seed` and `step` are integer scalars, tensors or variables.
     """
-    size = int(np.prod(shape))
-    h = ops.convert_to_tensor(np.arange(size, dtype=np.uint64).astype(np.uint32) * np.uint32(_GOLDEN))
+    positions = ops.convert_to_tensor(np.arange(int(np.prod(shape)), dtype=np.uint64).astype(np.uint32))
+    return ops.reshape(bits_at(positions, seed, step, layer), shape)
+
+
+def bits_at(positions: Any, seed: Any, step: Any, layer: int) -> Any:
+    """The hash of `hashed_bits` at positions (uint32) of an array; seed and step broadcast against them."""
     offset = _u32(seed) * _constant(_SEED) + _u32(step) * _constant(_STEP) + _constant(layer * 0x27D4EB2F)
-    h = h + _mixed(offset)
-    return ops.reshape(_mixed(h), shape)
+    return _mixed(positions * _constant(_GOLDEN) + _mixed(offset))
 
 
 def _mixed(h: Any) -> Any:
@@ -45,8 +48,12 @@ def _constant(value: int) -> Any:
 
 def hashed_uniform(shape: tuple[Any, ...], seed: Any, step: Any, layer: int, dtype: str = "float32") -> Any:
     """Uniform numbers in [0, 1), multiples of 2**-24: the same bits on every backend."""
-    bits = ops.right_shift(hashed_bits(shape, seed, step, layer), _constant(8))
-    return ops.cast(bits, dtype) * float(2.0**-24)
+    return uniform(hashed_bits(shape, seed, step, layer), dtype)
+
+
+def uniform(bits: Any, dtype: str = "float32") -> Any:
+    """Hashed bits as numbers in [0, 1), multiples of 2**-24."""
+    return ops.cast(ops.right_shift(bits, _constant(8)), dtype) * float(2.0**-24)
 
 
 def hashed_normal(shape: tuple[Any, ...], seed: Any, step: Any, layer: int) -> Any:
@@ -54,9 +61,13 @@ def hashed_normal(shape: tuple[Any, ...], seed: Any, step: Any, layer: int) -> A
 
     Backends agree in the integers but may differ in the last bit of logarithm and cosine.
     """
-    u = 1.0 - hashed_uniform(shape, seed, step, layer)
-    v = hashed_uniform(shape, seed, step, layer + 1)
-    return ops.sqrt(-2.0 * ops.log(u)) * ops.cos(float(2 * np.pi) * v)
+    return normal(hashed_bits(shape, seed, step, layer), hashed_bits(shape, seed, step, layer + 1))
+
+
+def normal(first: Any, second: Any, dtype: str = "float32") -> Any:
+    """Two arrays of hashed bits as standard normal numbers."""
+    radius = ops.sqrt(-2.0 * ops.log(1.0 - uniform(first, dtype)))
+    return radius * ops.cos(float(2 * np.pi) * uniform(second, dtype))
 
 
 class RuntimeLayer(keras.layers.Layer):  # type: ignore[misc]

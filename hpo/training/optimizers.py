@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from hpo.training.backend import keras, ops
+from hpo.training.backend import host, keras, ops
 from hpo.values import Array, Configuration
 
 _COEFFICIENTS = {
@@ -44,7 +44,18 @@ class _Table(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[m
         return {}
 
 
-class Momentum(keras.optimizers.SGD):  # type: ignore[misc]
+class _Measured:
+    """Adds up the squared norm of each step's gradient, which the learning curve is given."""
+
+    gradient_square: Any
+
+    def apply(self: Any, grads: Any, trainable_variables: Any = None) -> None:
+        total = sum(ops.sum(ops.square(ops.cast(g, "float32"))) for g in grads)
+        self.assign_add(self.gradient_square, total)
+        super().apply(grads, trainable_variables)
+
+
+class Momentum(_Measured, keras.optimizers.SGD):  # type: ignore[misc]
     """velocity = momentum * velocity - rate * gradient; Keras's class asks in Python whether momentum is zero."""
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
@@ -59,7 +70,7 @@ class Momentum(keras.optimizers.SGD):  # type: ignore[misc]
             self.assign_add(variable, velocity)
 
 
-class RMSprop(keras.optimizers.RMSprop):  # type: ignore[misc]
+class RMSprop(_Measured, keras.optimizers.RMSprop):  # type: ignore[misc]
     """w -= rate * g / sqrt(v + epsilon), v = rho * v + (1 - rho) * g**2, epsilon inside the root as in Keras."""
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
@@ -69,7 +80,7 @@ class RMSprop(keras.optimizers.RMSprop):  # type: ignore[misc]
         self.assign_sub(variable, ops.divide(ops.multiply(rate, gradient), ops.sqrt(ops.add(v, self.epsilon))))
 
 
-class _AdamRule:
+class _AdamRule(_Measured):
     """Adam (Kingma and Ba 2014) with Keras's epsilon: that of the formula just before the paper's section 2.1."""
 
     def update_step(self: Any, gradient: Any, variable: Any, learning_rate: Any) -> None:
@@ -114,7 +125,9 @@ class TunableOptimizer:
                 self._add(coefficient + _LEFT)
         self._table = self.keras.add_variable((steps,), dtype="float32", name="rates")
         table.values = self._table
-        settings = {id(v) for v in (self._table, *self._coefficients.values())}
+        self.keras.gradient_square = self.keras.add_variable((), dtype="float32", name="gradient_square")
+        self._steps = steps
+        settings = {id(v) for v in (self._table, self.keras.gradient_square, *self._coefficients.values())}
         self.state = [v for v in self.keras.variables if id(v) not in settings]
         """The step count and the moments: what a run owns."""
 
@@ -135,6 +148,12 @@ class TunableOptimizer:
     def set_rates(self, rates: Array) -> None:
         """The rates of the coming epoch's steps, (steps,)."""
         self._table.assign(np.asarray(rates, np.float32))
+        self.keras.gradient_square.assign(0.0)
+
+    @property
+    def gradient_norm(self) -> float:
+        """Of the gradient, penalties included: root mean square over the steps since `set_rates`."""
+        return float(np.sqrt(host(self.keras.gradient_square) / self._steps))
 
 
 def stock(configuration: Configuration, learning_rate: float | Any) -> keras.optimizers.Optimizer:

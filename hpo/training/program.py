@@ -4,6 +4,7 @@ What is compiled is decided by structure, activation, the presence of penalty, d
 family. Everything else are values of variables, so one program serves many runs, one after another.
 """
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,6 @@ from hpo.training.losses import mean_loss, predictions, program_loss
 from hpo.training.optimizers import TunableOptimizer, family
 from hpo.values import Array, Configuration, Fold, Task, TaskFacts
 
-_GRADIENT_ROWS = 256
 _TABLE_CHUNK, _IMAGE_CHUNK = 8192, 512
 """Rows evaluated at once: bounds the memory that hidden layers of the probe take."""
 
@@ -34,7 +34,7 @@ class Rows(keras.layers.Layer):  # type: ignore[misc]
 
 
 class EvaluationRows:
-    """The training probe and the validation rows of a fold, cut into chunks on the device.
+    """The training probe and the validation rows of a fold.
 
     The probe has as many rows as the validation set, or all training rows if those are fewer; which ones is decided by
     the fold alone, so all its runs are measured on the same rows.
@@ -46,15 +46,13 @@ class EvaluationRows:
         self.fold = fold
         self.probe = len(picked)
         self.y_probe = fold.y_train[picked]
-        x = np.concatenate([fold.x_train[picked], fold.x_valid]).astype(np.float32)
-        size = _IMAGE_CHUNK if x.ndim > 2 else _TABLE_CHUNK
-        self.chunks = [ops.convert_to_tensor(x[i : i + size]) for i in range(0, len(x), size)]
-        part = min(self.probe, _GRADIENT_ROWS)
-        self.gradient_x = ops.convert_to_tensor(x[:part])
-        y = self.y_probe[:part]
-        self.gradient_y = ops.convert_to_tensor(
-            y.astype(np.int32 if np.issubdtype(y.dtype, np.integer) else np.float32)
-        )
+        self.x = np.concatenate([fold.x_train[picked], fold.x_valid]).astype(np.float32)
+
+    @cached_property
+    def chunks(self) -> list[Any]:
+        """Probe and validation rows on the device."""
+        size = _IMAGE_CHUNK if self.x.ndim > 2 else _TABLE_CHUNK
+        return [ops.convert_to_tensor(self.x[i : i + size]) for i in range(0, len(self.x), size)]
 
 
 class Trainee(keras.Model):  # type: ignore[misc]
@@ -92,7 +90,6 @@ class Network:
             self.model = build(space, configuration, facts, seed=0, runtime=True)
         self.space, self.facts, self.precision = space, facts, precision
         self.outputs = backend.compiled_outputs(self.model)
-        self.gradient_norm = backend.compiled_gradient_norm(self.model, lambda y, z: program_loss(facts.task, y, z))
         self.resident: object | None = None
 
     @property
@@ -140,8 +137,13 @@ def _one_a_step(source: Any) -> int | None:
 
 
 def program_key(configuration: Configuration) -> tuple[object, ...]:
-    """What, besides the structure, decides the network that is compiled."""
-    return (configuration["activation"], *presence(configuration).values())
+    """What, besides the structure, decides the network that is compiled: here widths are exact."""
+    return (configuration.get("units"), configuration["activation"], *presence(configuration).values())
+
+
+def program_targets(y: Array) -> Array:
+    """Targets as programs take them: 32 bits."""
+    return y.astype(np.int32 if np.issubdtype(y.dtype, np.integer) else np.float32)
 
 
 def measured(task: Task, rows: EvaluationRows, outputs: Array) -> tuple[float, float, Array, Array]:

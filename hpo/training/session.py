@@ -14,6 +14,10 @@ from typing import Any, Protocol
 from hpo.values import RunRequest, RunResult
 
 
+class OutOfMemory(Exception):
+    """The device has no room for so many slots: open a session with fewer, and put the runs in again."""
+
+
 class Session(Protocol):
     """A cohort in training."""
 

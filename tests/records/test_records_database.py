@@ -23,6 +23,7 @@ from hpo.records import migrate, schema, versions
 from hpo.records.database import Database, connect, now
 from hpo.records.studies import Studies
 from hpo.records.urls import label, normalise
+from hpo.records.workers import Workers
 
 
 def names(folder: Path) -> list[str]:
@@ -72,6 +73,23 @@ def test_a_file_of_another_kind_is_left_as_it_is(tmp_path: Path) -> None:
             connect(f"sqlite:///{tmp_path}/x.db")
         assert (tmp_path / "x.db").read_bytes() == content
         assert names(tmp_path) == ["x.db"]
+
+
+def test_connecting_twice_leaves_the_first_connection_its_locks(tmp_path: Path) -> None:
+    """Else another process that leaves takes itself for the last, and deletes the journal under our hands."""
+    url = f"sqlite:///{tmp_path}/x.db"
+    code = (
+        "from hpo.records.database import connect\nfrom hpo.records.studies import Studies\n"
+        f"with connect({url!r}) as db:\n    Studies(db).open('theirs', {{}}, 'f', 0)\n"
+    )
+    with connect(url) as db:
+        Studies(db).open("ours", {}, "f", 0)
+        connect(url).close()
+        subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+        assert (tmp_path / "x.db-wal").exists()
+        Studies(db).open("ours too", {}, "f", 0)
+        with connect(url) as other:
+            assert len(Studies(other).all()) == 3
 
 
 def test_an_empty_file_becomes_a_database_and_readers_make_none(tmp_path: Path) -> None:
@@ -125,11 +143,32 @@ def test_a_database_that_may_not_be_written_is_the_users_to_mend(fresh_url: Call
         connect(url.set(username=role).render_as_string(hide_password=False))
 
 
-def test_an_older_version_asks_for_an_upgrade(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    connect(sqlite_url).close()
-    monkeypatch.setattr(versions, "head", lambda: "0002")
+def test_an_older_version_asks_for_an_upgrade_which_keeps_what_it_holds(any_url: str) -> None:
+    with connect(any_url) as db:
+        study = Studies(db).open("kept", {}, "f", 0)
+        worker = Workers(db).register(study.id)
+        Workers(db).note_memory(worker, 2**40, renewed=2)
+    migrate.downgrade(any_url, "0001")
     with pytest.raises(InputError, match="hpo db upgrade"):
-        connect(sqlite_url)
+        connect(any_url)
+    migrate.upgrade(any_url)
+    with connect(any_url) as db, db.read() as connection:
+        row = connection.execute(sa.select(schema.worker)).one()
+        assert (row.id, row.renewals, row.memory) == (worker, 0, None)
+        assert Studies(db).get("kept").id == study.id
+
+
+def test_a_migration_may_be_repeated_after_a_kill(any_url: str) -> None:
+    """MariaDB commits each step of a migration by itself, and the version only at its end."""
+    connect(any_url).close()
+    with Database(normalise(any_url)) as db, db.write() as connection:
+        connection.exec_driver_sql(f"UPDATE {schema.VERSION_TABLE} SET version_num = '0001'")
+        connection.exec_driver_sql("DROP INDEX ix_hpo_trial_stage_id_state" + " ON hpo_trial" * (db.dialect == "mysql"))
+    migrate.upgrade(any_url)
+    assert migrate.current(any_url) == migrate.head()
+    with connect(any_url) as db, db.read() as connection:
+        indexes = {i["name"] for i in sa.inspect(connection).get_indexes("hpo_trial")}
+        assert "ix_hpo_trial_stage_id_state" in indexes
 
 
 def test_models_equal_the_schema_and_versions_go_down_and_up(any_url: str) -> None:
@@ -163,12 +202,12 @@ def test_a_drafted_migration_leaves_the_tables_of_others_alone(
     with optuna_storage(any_url):
         pass
     text = migrate.draft(any_url, "nothing new").read_text()
-    assert 'revision = "0002"' in text.replace("'", '"')
+    assert 'revision = "0003"' in text.replace("'", '"')
     assert text.count("    pass") == 2, text
     migrate.upgrade(any_url)
+    assert migrate.current(any_url) == "0003"
+    migrate.downgrade(any_url, "0002")
     assert migrate.current(any_url) == "0002"
-    migrate.downgrade(any_url, "0001")
-    assert migrate.current(any_url) == "0001"
     with optuna_storage(any_url) as storage:
         assert storage.get_all_studies() == []
 

@@ -5,6 +5,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import optuna
 import pytest
@@ -48,6 +49,28 @@ def test_optuna_reads_what_was_written_in_bulk(bench: Bench, load: Load) -> None
     assert study._storage.get_study_system_attrs(study._study_id)["qmc:next"] == 4
     (row, *_) = bench.queue.trials(stage.id)
     assert {k: json.loads(v) for k, v in row.optuna_attrs.items()} == study.trials[0].system_attrs
+
+
+def test_optuna_reads_rungs_as_intermediate_values(bench: Bench, load: Load) -> None:
+    rungs = [{4: 0.5, 10: math.nan, 20: -math.inf}, {4: math.inf, 30: 1 / 3}, {}]
+    stage = bench.stage(optuna_study=True)
+    ended = replace(closed(2, 0.7), rungs=rungs[0])
+    bench.queue.add_trials(stage, [trial(0), trial(1), trial(2, closed=ended)])
+    ends = [replace(closed(0, 0.8, "pruned"), rungs=rungs[1]), replace(closed(1, 0.3), rungs=rungs[2])]
+    bench.queue.close_trials(stage, ends)
+    told = [t.intermediate_values for t in load(stage.optuna_study).trials]
+    assert list(map(repr, told)) == [repr(rungs[1]), repr(rungs[2]), repr(rungs[0])]
+
+
+def test_attributes_are_set_anew(bench: Bench, load: Load) -> None:
+    stage = bench.stage(optuna_study=True)
+    bench.queue.add_trials(stage, [trial(0), trial(1)])
+    attrs = {"who": '"you"', "new": "1"}
+    bench.queue.close_trials(stage, [replace(closed(0), optuna_attrs=attrs)])
+    bench.queue.close_trials(stage, [closed(1)])
+    study = load(stage.optuna_study)
+    assert study.trials[0].system_attrs == {"who": "you", "new": 1}
+    assert study._storage.get_study_system_attrs(study._study_id)["qmc:next"] == 1
 
 
 def test_a_study_goes_on_with_optuna_itself(bench: Bench, load: Load) -> None:

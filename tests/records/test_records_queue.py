@@ -279,3 +279,61 @@ def test_artifacts_of_runs_can_be_forgotten(bench: Bench) -> None:
     bench.queue.commit("w", [FinishedRun(r.id, result(), ArtifactRef(f"{r.id}.npz", "0" * 64, 7)) for r in runs])
     assert bench.queue.forget_artifacts([runs[0].id]) == [f"{runs[0].id}.npz"]
     assert [t.runs[0].artifact is None for t in bench.queue.trials(stage.id)] == [True, False]
+
+
+def test_trials_are_read_by_number_and_the_running_ones_are_known(bench: Bench) -> None:
+    stage, other = bench.stage(), bench.stage("squeeze")
+    bench.queue.add_trials(stage, [trial(n, runs=2) for n in range(6)])
+    bench.queue.add_trials(other, [trial(0), trial(3)])
+    bench.queue.close_trials(stage, [closed(0), closed(4)])
+    whole = {t.number: t for t in bench.queue.trials(stage.id)}
+    assert bench.queue.trials(stage.id, numbers=[4, 99, 1, 4]) == [whole[1], whole[4]]
+    assert [len(t.runs) for t in bench.queue.trials(stage.id, numbers={1})] == [2]
+    assert bench.queue.trials(stage.id, False, numbers=()) == []
+    assert bench.queue.running(stage.id) == {1, 2, 3, 5}
+    assert bench.queue.running(other.id) == {0, 3}
+
+
+def test_a_run_says_why_its_engine_trained_it_and_in_how_many_slots(bench: Bench) -> None:
+    new = trial(0, runs=2)
+    asked = replace(new, runs=tuple(replace(r, slots=8) for r in new.runs))
+    bench.queue.add_trials(stage := bench.stage(), [asked])
+    one, two = bench.queue.lease(bench.study.id, "w", 2, 60)
+    assert (one.slots, two.slots) == (8, 8)
+    given = replace(result(), engine_reason="one structure", slots=4)
+    bench.queue.commit("w", [FinishedRun(one.id, given), FinishedRun(two.id, None, error="no memory")])
+    rows = bench.queue.trials(stage.id)[0].runs
+    assert [(r.engine_reason, r.slots) for r in rows] == [("one structure", 4), (None, 8)]
+
+
+def test_runs_of_one_file_share_its_row_and_none_takes_anothers(bench: Bench) -> None:
+    bench.queue.add_trials(stage := bench.stage(), [trial(n) for n in range(4)])
+    runs = bench.queue.lease(bench.study.id, "w", 4, 60)
+    refs = [ArtifactRef(f"{name}.npz", "0" * 64, 7) for name in "abb"]
+    bench.queue.commit("w", [FinishedRun(runs[0].id, result(), refs[0])])
+    pairs = zip(runs[1:], [*refs[1:], None], strict=True)
+    bench.queue.commit("w", [FinishedRun(r.id, result(), ref) for r, ref in pairs])
+    assert [t.runs[0].artifact for t in bench.queue.trials(stage.id)] == [*refs, None]
+    with bench.db.read() as connection:
+        mine = schema.artifact.c.study_id == bench.study.id
+        assert len(connection.execute(sa.select(schema.artifact).where(mine)).all()) == 2
+
+
+def test_a_worker_notes_its_memory_and_how_often_it_was_renewed(bench: Bench) -> None:
+    me, other = (bench.workers.register(bench.study.id) for _ in range(2))
+    bench.workers.note_memory(me, 3 * 2**30, renewed=1)
+    bench.workers.note_memory(me, 2**30)
+    with bench.db.read() as connection:
+        worker = schema.worker
+        rows = {r.id: (r.renewals, r.memory) for r in connection.execute(sa.select(worker))}
+    assert (rows[me], rows[other]) == ((1, 2**30), (0, None))
+
+
+def test_a_lease_looks_past_any_number_of_runs_of_others(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hpo.records.run_rows.IDS_AT_ONCE", 2)
+    other = bench.studies.open(bench.study.name + " b", {}, "f", 0)
+    theirs = bench.studies.begin_stage(other.id, "tune", 1, 4, "f1", None, None, 9, None, None)
+    bench.queue.add_trials(theirs, [trial(n) for n in range(5)])
+    bench.queue.add_trials(bench.stage(), [trial(n, structure=s) for n, s in enumerate("abbabbba")])
+    leases = [[r.trial_number for r in bench.queue.lease(bench.study.id, "w", 2, 60)] for _ in range(5)]
+    assert leases == [[0, 3], [1, 2], [4, 5], [6], [7]]

@@ -6,19 +6,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from hpo.records.artifacts import ArtifactStore
 from hpo.records.database import Database, connect
 from hpo.records.queue import Queue
-from hpo.records.rows import NewRun, NewTrial, Purpose, StageRow, StudyRow
+from hpo.records.rows import LeasedRun, NewRun, NewTrial, Purpose, StageRow, StudyRow
 from hpo.records.studies import Studies
+from hpo.run.trainer import Ended
 from hpo.run.worker import Worker
 from hpo.space import SearchSpace
 from hpo.space.plain import space_to_plain
 from hpo.studyfile.spacefile import load_space
+from hpo.studyfile.spec import TrainingSpec
+from hpo.training.session import OutOfMemory
 from hpo.values import Curve, Outcome, RunRequest, RunResult, fingerprint
 
 SPACE = load_space(
@@ -48,10 +51,13 @@ class Bench:
         )
 
     def trial(
-        self, stage: StageRow, number: int, *, runs: int = 1, purpose: Purpose = "search", units: int = 8
-    ) -> None:
+        self, stage: StageRow, number: int, *, runs: int = 1, purpose: Purpose = "search", units: int = 8,
+        slots: int = 1, epochs: int = 3,
+    ) -> None:  # fmt: skip
         configuration = {**SPACE.default(), "units": units}
-        asked = tuple(NewRun(RunRequest(configuration, 10 * number + k, 0, 3), purpose) for k in range(runs))
+        asked = tuple(
+            NewRun(RunRequest(configuration, 10 * number + k, 0, epochs), purpose, slots) for k in range(runs)
+        )
         structure = fingerprint(SPACE.structure(configuration))
         self.queue.add_trials(
             stage, [NewTrial(number, "sampler", configuration, frozenset({"units"}), structure, asked)]
@@ -59,7 +65,7 @@ class Bench:
 
     def worker(self, worker_id: str = "w", **more: Any) -> Worker:
         dataset: Any = SimpleNamespace(folds=1, fold=lambda i: None, facts=None, metric="accuracy")
-        spec: Any = SimpleNamespace(name="wine", training=SimpleNamespace(engine="auto", precision="float32"))
+        spec: Any = SimpleNamespace(name="wine", training=TrainingSpec())
         return Worker(
             spec=spec, dataset=dataset, studies=self.studies, queue=self.queue,
             store=ArtifactStore(str(self.folder / "store")), study_id=self.study.id, worker_id=worker_id, **more,
@@ -67,6 +73,21 @@ class Bench:
 
     def runs(self, stage: StageRow) -> list[tuple[str, str | None]]:
         return [(r.state, r.error) for t in self.queue.trials(stage.id) for r in t.runs]
+
+
+def trained(run: LeasedRun) -> Ended:
+    """The run with a result, as if a session had trained it."""
+    session = FakeSession(structure=dict(run.request.configuration))
+    session.put(0, run.request)
+    return Ended(run, session.result(0))
+
+
+def drain(worker: Worker) -> int:
+    """Step until nothing waits; how many runs ended."""
+    total = 0
+    while ended := worker.step():
+        total += ended
+    return total
 
 
 @contextmanager
@@ -79,28 +100,55 @@ def bench(folder: Path) -> Iterator[Bench]:
 
 
 class FakeSession:
-    """Trains nothing: every run ends when advanced, unless its width is to `break` it."""
+    """Trains nothing: a run ends when it was advanced by its epochs.
 
-    def __init__(self, *, structure: dict[str, Any], breaks: Sequence[int] = (), slots: int = 1, **_: Any) -> None:
+    A structure whose width is to `break` cannot be opened, a run whose seed ends in 9 cannot be trained, one whose seed
+    ends in 8 cannot be put in, and for more than `room` slots there is no memory.
+    """
+
+    log: ClassVar[list[tuple[str, int]]] = []
+    """(verb, how many) of all sessions: `open` slots, `advance` runs, `put` the run's seed."""
+
+    def __init__(
+        self, *, structure: dict[str, Any], slots: int = 1, breaks: Sequence[int] = (), room: int = 99,
+        spread: float = 0.0, **_: Any,
+    ) -> None:  # fmt: skip
+        self.log.append(("open", slots))
         if structure["units"] in breaks:
             raise MemoryError(f"no room for {structure['units']} units")
-        self.slots, self._held = slots, dict[int, RunRequest]()
+        self.slots, self._room, self._spread = slots, room, spread
+        self._held = dict[int, tuple[RunRequest, int]]()
 
     def put(self, slot: int, request: RunRequest) -> None:
-        self._held[slot] = request
+        assert slot not in self._held
+        assert slot < self.slots
+        if request.seed % 10 == 8:
+            raise ValueError("seed 8 fits into no slot")
+        self.log.append(("put", request.seed))
+        self._held[slot] = (request, 0)
 
     def advance(self, epochs: int) -> None:
-        if any(request.seed % 10 == 9 for request in self._held.values()):
+        self.log.append(("advance", len(self._held)))
+        if self.slots > self._room:
+            raise OutOfMemory
+        if any(request.seed % 10 == 9 for request, _ in self._held.values()):
             raise RuntimeError("seed 9 never trains")
+        self._held = {slot: (request, epoch + epochs) for slot, (request, epoch) in self._held.items()}
 
     def finished(self, slot: int) -> bool:
-        return slot in self._held
+        request, epoch = self._held[slot]
+        return epoch >= request.epochs
 
     def result(self, slot: int) -> RunResult:
-        column = np.array([1.0, 0.5, 0.5])
+        request, _ = self._held[slot]
+        column = np.linspace(1.0, 0.5, request.epochs)
         curve = Curve(*(column for _ in range(6)))
         predictions = np.zeros((4, 2), np.float32)
-        return RunResult(Outcome.DONE, curve, 3, 0.5, 0.6, 0.9, 0.8, 9, 0.1, "fit", "cpu", predictions, ())
+        score = 0.8 + self._spread * (request.seed % 1000) / 1e3
+        return RunResult(
+            Outcome.DONE, curve, request.epochs, 0.5, 0.6, 0.9, score, 9, 0.1, "fit", "cpu", predictions, (),
+            slots=self.slots,
+        )  # fmt: skip
 
     def free(self, slot: int) -> None:
         del self._held[slot]

@@ -1,13 +1,14 @@
 """A search ends when it should, and in between asks for no more than it was given."""
 
 from collections.abc import Iterator
+from functools import partial
 from math import inf
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from run_support import SPACE, Bench, FakeSession, bench
+from run_support import SPACE, Bench, FakeSession, bench, trained
 
 import hpo.training.engine
 from hpo.metrics import METRICS
@@ -16,7 +17,10 @@ from hpo.recipe.noise import Noise
 from hpo.records.rows import StageRow
 from hpo.run.events import TrialFinished
 from hpo.run.searching import StageSearch, Task
-from hpo.studyfile.spec import BudgetSpec, SearchSpec
+from hpo.run.tally import Tally
+from hpo.search.search import Search
+from hpo.studyfile.spec import BudgetSpec, SearchSpec, TrainingSpec
+from hpo.values import fingerprint
 
 BAR = Bar(METRICS["accuracy"], Noise(0.01, 0.01, 0.01, 0.01), 1.0, 0.0, {"prior": Baseline(0.5, 1.0)})
 STARTS: Any = (("handed_on", SPACE.default()), ("default", {**SPACE.default(), "dropout": 0.3}))
@@ -25,14 +29,19 @@ STARTS: Any = (("handed_on", SPACE.default()), ("default", {**SPACE.default(), "
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     monkeypatch.setattr(hpo.training.engine, "open_session", FakeSession)
+    monkeypatch.setattr(hpo.training.engine, "slots_for", lambda **_: 1)
     with bench(tmp_path) as made:
         yield made
 
 
-def context(here: Bench, *, batch: int = 4, plateau: int = 99, folds: int = 1) -> Any:
+def context(here: Bench, *, batch: int | None = 4, plateau: int = 99, folds: int = 1, sampler: str = "random") -> Any:
     ctx = SimpleNamespace(
-        spec=SimpleNamespace(seed=0, search=SearchSpec("random", batch, plateau), budget=BudgetSpec(epochs=3)),
-        dataset=SimpleNamespace(folds=folds), queue=here.queue, workers=1, deadline=inf, heard=[],
+        spec=SimpleNamespace(
+            seed=0, search=SearchSpec(sampler, batch, None, plateau), budget=BudgetSpec(epochs=3),
+            training=TrainingSpec(),
+        ),
+        dataset=SimpleNamespace(folds=folds, facts=None), folds=(SimpleNamespace(x_train=range(9)),) * folds,
+        study=here.study, queue=here.queue, workers=1, deadline=inf, heard=[],
     )  # fmt: skip
     ctx.listener = ctx.heard.append
     worker = here.worker(alone=True, enough=lambda: ctx.deadline < 0)
@@ -47,7 +56,7 @@ def search(ctx: Any, stage: StageRow, **task: Any) -> Any:
 @pytest.mark.parametrize(("planned", "batch"), [(1, 4), (3, 64), (7, 4)])
 def test_just_the_planned_trials_are_trained(here: Bench, planned: int, batch: int) -> None:
     ctx = context(here, batch=batch)
-    found = search(ctx, here.stage(), planned=planned)
+    found = search(ctx, here.stage(), planned=planned, may_widen=False)
     assert (found.new, found.ended) == (planned, f"all {planned} planned trials were used")
     assert [t.number for t in found.trials] == list(range(planned))
     told = [e for e in ctx.heard if isinstance(e, TrialFinished)]
@@ -77,7 +86,7 @@ def test_what_is_not_begun_when_the_time_is_up_is_dropped_and_no_fault(
 
     def work() -> None:
         worker.step()
-        clock[0] += 4.0  # the starts and a lease of the batch; then the ten seconds are over
+        clock[0] += 3.0  # both starts and two of the batch; then the ten seconds are over
 
     ctx.work = work
     found = search(ctx, stage, seconds=10.0)
@@ -88,24 +97,87 @@ def test_what_is_not_begun_when_the_time_is_up_is_dropped_and_no_fault(
     assert ctx.deadline == inf
 
 
-def test_an_interrupted_search_goes_on_with_the_same_proposals(here: Bench) -> None:
-    whole = search(context(here), here.stage("tune"), planned=9)
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What was asked of searches: numbers, structures, and the open ones by their widths."""
+    calls: list[Any] = []
+    ask = Search.ask
+
+    def noted(self: Search, numbers: Any, *, structures: int | None = None, open_: Any = ()) -> Any:
+        calls.append((list(numbers), structures, [c["units"] for c in open_]))
+        return ask(self, numbers, structures=structures, open_=open_)
+
+    monkeypatch.setattr(Search, "ask", noted)
+    return calls
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe"])
+@pytest.mark.parametrize("cut_at", [2, 5, 8, 11])
+def test_an_interrupted_search_goes_on_with_the_same_batches_and_proposals(
+    here: Bench, asked: list[Any], monkeypatch: pytest.MonkeyPatch, sampler: str, cut_at: int
+) -> None:
+    """Cut off with a part of a batch trained, and of that a part closed."""
+    monkeypatch.setattr(hpo.training.engine, "open_session", partial(FakeSession, spread=0.2))
+
+    def ctx() -> Any:
+        return context(here, sampler=sampler)
+
+    whole = search(ctx(), here.stage("tune"), planned=14, may_widen=False)
+    of_whole = asked.copy()
+    asked.clear()
     other: Any = here.stage("overfit")
     stage: Any = SimpleNamespace(**{**vars(other), "name": "tune"})  # the same seeds, in a stage of its own
-    ctx, worker, calls = context(here), here.worker("w2", alone=True, grasp=1), list[int]()
+    broken, worker, calls = ctx(), here.worker("w2", alone=True, grasp=1), list[int]()
 
     def work() -> None:
         calls.append(1)
-        if len(calls) == 3:
+        if len(calls) == cut_at:
             raise KeyboardInterrupt
         worker.step()
 
-    ctx.work = work
+    broken.work = work
     with pytest.raises(KeyboardInterrupt):
-        search(ctx, stage, planned=9)
+        search(broken, stage, planned=14, may_widen=False)
     worker.close()
-    again = search(context(here), stage, planned=9)
-    assert [t.configuration for t in again.trials] == [t.configuration for t in whole.trials]
+    again = search(ctx(), stage, planned=14, may_widen=False)
+    assert asked == of_whole
+    assert [(t.configuration, t.value) for t in again.trials] == [(t.configuration, t.value) for t in whole.trials]
+    assert [len(numbers) for numbers, _, _ in asked] == [4, 4, 4]
+    assert all(structures == 2 for _, structures, _ in asked)
+
+
+def test_the_structure_used_last_is_offered_first(here: Bench, asked: list[Any]) -> None:
+    found = search(context(here), here.stage(), planned=10, may_widen=False)
+    for numbers, _, widths in asked:
+        before = [t.configuration for t in found.trials if t.number < numbers[0]]
+        last: dict[str, object] = {}
+        for c in reversed(before):
+            last.setdefault(fingerprint(SPACE.structure(c)), c["units"])
+        assert widths == list(last.values())
+
+
+def test_what_a_search_reads_as_it_goes_is_what_it_would_read_anew(
+    here: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[int] = []
+    trials = here.queue.trials
+
+    def counted(*args: Any, **more: Any) -> Any:
+        rows = trials(*args, **more)
+        reads.append(len(rows))
+        return rows
+
+    monkeypatch.setattr(here.queue, "trials", counted)
+    stage = here.stage()
+    running = StageSearch(context(here), stage, Task(SPACE, STARTS, planned=30, may_widen=False), BAR)
+    running.run()
+    assert max(reads) <= 4, "a batch, never the stage"
+    whole = Tally(here.queue, stage.id, running._cost)
+    kept = running._tally
+    assert kept.rows == whole.rows
+    assert list(kept.rows) == list(whole.rows)
+    for name in ("running", "failed", "costs", "new", "closed", "any_value", "next_number", "best"):
+        assert getattr(kept, name) == getattr(whole, name), name
 
 
 def test_one_worker_closes_trials_in_the_order_of_their_numbers(here: Bench) -> None:
@@ -113,11 +185,10 @@ def test_one_worker_closes_trials_in_the_order_of_their_numbers(here: Bench) -> 
     running = StageSearch(ctx, stage, Task(SPACE, STARTS, planned=2), BAR)
     first, second = here.queue.lease(here.study.id, "w", 2, 60)
     worker = here.worker()
-    session = FakeSession(structure=dict(second.request.configuration))
-    worker._hand_in(second, session.result(0))
+    worker._hand_in([trained(second)])
     running._close_finished()
     assert ctx.heard == []
-    worker._hand_in(first, session.result(0))
+    worker._hand_in([trained(first)])
     running._close_finished()
     assert [e.number for e in ctx.heard] == [0, 1]
 

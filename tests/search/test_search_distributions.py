@@ -6,8 +6,8 @@ import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution, json_to_distribution
 
-from hpo.search.distributions import distribution, distributions, inside, params_of, values_of
-from hpo.search.search import _Memory
+from hpo.search.distributions import Terms, distribution, distributions, inside
+from hpo.search.stock import Memory
 from hpo.space import Choice, Fixed, FloatRange, Hyperparameter, IntRange, Kind, SearchSpace
 
 SPACE = SearchSpace(
@@ -37,17 +37,17 @@ def test_each_range_has_its_distribution() -> None:
 
 def test_params_and_values_are_inverse_and_typed() -> None:
     configuration = {"rate": 0.1, "units": 8.0, "batch": 64.0, "place": "before", "bias": False, "stated": 1.0}
-    params = params_of(SPACE, configuration)  # a database may give whole numbers back as floats
+    params = Terms(SPACE).params_of(configuration)  # a database may give whole numbers back as floats
     assert [p.internal for p in params] == [0.1, 8.0, 1.0, 1.0, 1.0]
     assert [json_to_distribution(p.distribution) for p in params] == list(distributions(SPACE).values())
-    values = values_of(SPACE, params)
+    values = Terms(SPACE).values_of(params)
     assert values == {"rate": 0.1, "units": 8, "batch": 64, "place": "before", "bias": False}
     assert [type(v) for v in values.values()] == [float, int, int, str, bool]
 
 
 def test_every_value_outside_is_named() -> None:
     with pytest.raises(ValueError, match=r"rate = 1\.0, place = 'after'"):
-        params_of(SPACE, SPACE.default() | {"rate": 1.0, "place": "after"})
+        Terms(SPACE).params_of(SPACE.default() | {"rate": 1.0, "place": "after"})
 
 
 def test_rounding_cannot_leave_the_range() -> None:
@@ -57,7 +57,7 @@ def test_rounding_cannot_leave_the_range() -> None:
     assert inside(range_, math.nextafter(0.3, 1)) == 0.3
     assert inside(range_, 0.1) == 0.1
     assert inside(CategoricalDistribution((1, 2)), 1.0) == 1.0
-    study = optuna.create_study(storage=(memory := _Memory()), study_name="s", sampler=optuna.samplers.RandomSampler(0))
+    study = optuna.create_study(storage=(memory := Memory()), study_name="s", sampler=optuna.samplers.RandomSampler(0))
     study.ask()
     memory.set_trial_param(0, "rate", below, range_)
     assert memory.get_trial(0).params == {"rate": 1e-5}

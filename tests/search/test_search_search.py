@@ -313,7 +313,7 @@ def test_numbers_must_grow_and_gaps_count_as_failed() -> None:
     assert one.tell(9, 0.5).state == "complete"
     with pytest.raises(ValueError, match="not known"):
         one.tell(10, 0.5)
-    with pytest.raises(ValueError, match="Cannot tell"):
+    with pytest.raises(ValueError, match="cannot be told: it is complete"):
         one.tell(9, 0.5)
 
 

@@ -45,10 +45,12 @@ epochs = 3
 [search]
 sampler = "qmc"
 batch = 2
+structures = 5
 plateau = 6
 [training]
 engine = "fit"
 precision = "mixed"
+memory = 2048
 [recipe]
 gate = 0.1
 seeds = 6
@@ -87,13 +89,14 @@ def test_every_key_is_read(tmp_path):
     )
     assert spec.data == data
     assert spec.budget == BudgetSpec(12, 90.0, 3)
-    assert spec.search == SearchSpec("qmc", 2, 6)
-    assert spec.training == TrainingSpec("fit", "mixed")
+    assert spec.search == SearchSpec("qmc", 2, 5, 6)
+    assert spec.training == TrainingSpec("fit", "mixed", 2048)
     assert spec.recipe == RecipeSpec(0.1, 6, 3, 0.01, 1, 0)
     assert (spec.name, spec.seed, spec.metric, spec.base) == ("whole", 7, "auc", str(tmp_path))
     stated = tomllib.loads(FULL)
     assert set(stated) == set(KEYS)
-    for section, into in (("budget", BudgetSpec), ("search", SearchSpec), ("recipe", RecipeSpec)):
+    sections = (("budget", BudgetSpec), ("search", SearchSpec), ("training", TrainingSpec), ("recipe", RecipeSpec))
+    for section, into in sections:
         assert set(stated[section]) == {f.name for f in dataclasses.fields(into)}
 
 

@@ -1,0 +1,196 @@
+"""Runs with their results and curves, as `Queue` reads and writes them."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from hpo.errors import LeaseLost
+from hpo.records import schema, trial_reading
+from hpo.records.bulk import IDS_AT_ONCE, batches, by_first, insert_rows, update_rows
+from hpo.records.plain import finite, finite_list
+from hpo.records.rows import FinishedRun, LeasedRun
+from hpo.values import Curve, RunRequest, RunResult
+
+_EPOCH_COLUMNS = (
+    "training_loss", "validation_loss", "training_metric", "validation_metric", "learning_rate", "gradient_norm",
+)  # fmt: skip
+_RESULT_COLUMNS = (
+    "epochs_trained", "best_epoch", "training_loss", "validation_loss", "training_metric", "validation_metric",
+    "parameters", "seconds", "engine", "engine_reason", "slots", "device",
+)  # fmt: skip
+_LONGEST_REASON = 10_000
+
+NO_CURVE = Curve(*(np.empty(0) for _ in _EPOCH_COLUMNS))
+
+
+def oldest(connection: Connection, study_id: int, limit: int) -> list[int]:
+    """The oldest queued run of the study's running stages, and others of its stage, structure and number of slots.
+
+    Three plain look-ups by an index, where one join would do: PostgreSQL plans the join by statistics that are minutes
+    old, in a table that grows by thousands of rows a minute, and then goes through all runs of the study.
+    """
+    run, trial, stage = schema.run, schema.trial, schema.stage
+    of_study = sa.select(stage.c.id).where(stage.c.study_id == study_id, stage.c.state == "running")
+    stages = frozenset(connection.execute(of_study).scalars())
+    slots = sa.func.coalesce(run.c.slots, 1)  # a run that was queued before slots were recorded
+    queued = sa.select(run.c.id, run.c.trial_id, slots.label("slots")).where(run.c.state == "queued").order_by(run.c.id)
+    kinds = sa.select(trial.c.id, trial.c.stage_id, trial.c.structure)
+    wanted, found, after = None, list[int](), 0
+    while stages:
+        page = connection.execute(queued.where(run.c.id > after).limit(IDS_AT_ONCE)).all()
+        of_trial = {
+            row.id: (row.stage_id, row.structure)
+            for ids in batches(row.trial_id for row in page)
+            for row in connection.execute(kinds.where(trial.c.id.in_(ids), trial.c.stage_id.in_(stages))).all()
+        }
+        for row in page:
+            if row.trial_id in of_trial:
+                kind = (*of_trial[row.trial_id], row.slots)
+                wanted = wanted or kind
+                if kind == wanted:
+                    found.append(row.id)
+        if len(page) < IDS_AT_ONCE or (wanted is not None and len(found) >= limit * wanted[-1]):
+            break
+        after = page[-1].id
+    return found[: limit * wanted[-1]] if wanted else []
+
+
+def leased(connection: Connection, ids: Sequence[int]) -> list[LeasedRun]:
+    """The runs as a worker gets them, in the order of their ids."""
+    run, trial = schema.run, schema.trial
+    rows = [
+        row
+        for group in batches(ids)
+        for row in connection.execute(
+            sa.select(run, trial.c.stage_id, trial.c.number)
+            .join(trial, trial.c.id == run.c.trial_id)
+            .where(run.c.id.in_(group))
+            .order_by(run.c.id)
+        ).all()
+    ]
+    configurations, _ = trial_reading.configurations(connection, {row.trial_id for row in rows})
+    return [
+        LeasedRun(
+            id=r.id,
+            trial_id=r.trial_id,
+            stage_id=r.stage_id,
+            trial_number=r.number,
+            request=RunRequest(configurations[r.trial_id], seed=r.seed, fold=r.fold, epochs=r.epochs),
+            purpose=r.purpose,
+            tries=r.tries,
+            slots=r.slots or 1,
+        )
+        for r in rows
+    ]
+
+
+def still_mine(
+    connection: Connection, worker_id: str, finished: Sequence[FinishedRun]
+) -> list[tuple[int, FinishedRun]]:
+    """(study, run) of those to write, under a lock; those this worker committed before are left out."""
+    run, trial, stage = schema.run, schema.trial, schema.stage
+    states: dict[int, tuple[str, str | None, int]] = {}
+    for ids in batches(f.id for f in finished):
+        # The lock alone first, in the order of ids: a join would lock trial and stage as well.
+        lock = sa.select(run.c.id, run.c.state, run.c.worker_id, run.c.trial_id).where(run.c.id.in_(ids))
+        held = connection.execute(lock.order_by(run.c.id).with_for_update()).all()
+        of_trial = by_first(
+            connection,
+            sa.select(trial.c.id, stage.c.study_id)
+            .join(stage, stage.c.id == trial.c.stage_id)
+            .where(trial.c.id.in_({r.trial_id for r in held})),
+        )
+        states |= {r.id: (r.state, r.worker_id, of_trial[r.trial_id]) for r in held}
+    fresh, lost = [], []
+    for f in finished:
+        state, owner, study_id = states.get(f.id, ("gone", None, 0))
+        if owner != worker_id:
+            lost.append(f.id)
+        elif state == "running":
+            fresh.append((study_id, f))
+    if lost:
+        runs = ", ".join(map(str, lost))
+        raise LeaseLost(f"the runs {runs} are no longer those of worker {worker_id}; nothing was written")
+    return fresh
+
+
+def write(connection: Connection, finished: Sequence[tuple[int, FinishedRun]], moment: datetime) -> None:
+    """Results, artifacts and curves of (study, run)."""
+    artifacts = _write_artifacts(connection, finished, moment)
+    ended = ("id", "finished_at", "lease_until", "artifact_id", "state", "error")
+    done: list[tuple[Any, ...]] = []
+    failed: list[tuple[Any, ...]] = []
+    for _, f in finished:
+        both = (f.id, moment, None, f.artifact and artifacts[f.artifact.uri])
+        if f.result is None:
+            failed.append((*both, "failed", _reason(f)))
+        else:
+            done.append((*both, f.result.outcome.value, f.error, *_result(f.result)))
+    update_rows(connection, schema.run, ended, failed, only={"state": "running"})
+    update_rows(connection, schema.run, (*ended, *_RESULT_COLUMNS), done, only={"state": "running"})
+    rows: list[tuple[Any, ...]] = []
+    for _, f in finished:
+        if f.result is not None:
+            columns = [finite_list(getattr(f.result.curve, name)) for name in _EPOCH_COLUMNS]
+            rows += [(f.id, epoch, *numbers) for epoch, numbers in enumerate(zip(*columns, strict=True), start=1)]
+    insert_rows(connection, schema.epoch, ("run_id", "epoch", *_EPOCH_COLUMNS), rows)
+
+
+def curves(connection: Connection, run_ids: Iterable[int]) -> dict[int, Curve]:
+    """Learning curves by run; a run without one is left out. What was not finite is NaN."""
+    epoch = schema.epoch
+    query = sa.select(epoch.c.run_id, *(epoch.c[name] for name in _EPOCH_COLUMNS)).order_by(
+        epoch.c.run_id, epoch.c.epoch
+    )
+    found: dict[int, Curve] = {}
+    for ids in batches(run_ids):
+        rows = connection.execute(query.where(epoch.c.run_id.in_(ids))).all()
+        if rows:
+            owners, *columns = zip(*rows, strict=True)
+            runs, starts = np.unique(owners, return_index=True)
+            parts = [np.split(np.array(column, dtype=np.float64), starts[1:]) for column in columns]
+            found |= {run: Curve(*curve) for run, curve in zip(runs.tolist(), zip(*parts, strict=True), strict=True)}
+    return found
+
+
+def _reason(failed: FinishedRun) -> str:
+    """PostgreSQL's texts hold no zero bytes; a traceback of many megabytes helps nobody."""
+    return (failed.error or "no reason was given").replace("\0", "")[:_LONGEST_REASON]
+
+
+def _result(result: RunResult) -> tuple[Any, ...]:
+    """The values of `_RESULT_COLUMNS`."""
+    return (
+        len(result.curve),
+        int(result.best_epoch),
+        finite(result.training_loss),
+        finite(result.validation_loss),
+        finite(result.training_metric),
+        finite(result.validation_metric),
+        int(result.parameters),
+        finite(result.seconds),
+        result.engine,
+        result.engine_reason or None,
+        int(result.slots),
+        result.device[:128],
+    )
+
+
+def _write_artifacts(
+    connection: Connection, finished: Sequence[tuple[int, FinishedRun]], moment: datetime
+) -> dict[str, int]:
+    """Artifacts of runs, one row a file; their ids by URI."""
+    table = schema.artifact
+    refs = {f.artifact.uri: (study, f.artifact) for study, f in finished if f.artifact is not None}
+    if not refs:
+        return {}
+    # MySQL has no RETURNING. Ids ascend, so that ours lie above all that are there now; others' may lie there as well.
+    before = connection.execute(sa.select(sa.func.max(table.c.id))).scalar_one() or 0
+    rows = [(study, "run", uri, ref.sha256, ref.size, moment) for uri, (study, ref) in refs.items()]
+    insert_rows(connection, table, ("study_id", "kind", "uri", "sha256", "size", "created_at"), rows)
+    query = sa.select(table.c.uri, table.c.id).where(table.c.id > before)
+    return {uri: i for uri, i in by_first(connection, query).items() if uri in refs}

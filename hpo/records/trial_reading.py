@@ -1,0 +1,117 @@
+"""Trials with their configuration and runs, as `Queue` reads them."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from hpo.records import optuna_tables, schema
+from hpo.records.bulk import batches
+from hpo.records.connection import Database
+from hpo.records.plain import known, scalar, untag
+from hpo.records.rows import ArtifactRef, RunRow, TrialRow
+from hpo.values import Configuration, Diagnosis, Scalar
+
+_SCORES = ("training_loss", "validation_loss", "training_metric", "validation_metric", "gap")
+
+
+def trials(
+    db: Database, connection: Connection, stage_id: int, *, with_runs: bool, numbers: Iterable[int] | None
+) -> list[TrialRow]:
+    """A stage's trials by number; with `numbers`, those alone."""
+    trial = schema.trial
+    query = sa.select(trial).where(trial.c.stage_id == stage_id).order_by(trial.c.number)
+    queries = [query] if numbers is None else [query.where(trial.c.number.in_(group)) for group in batches(numbers)]
+    rows = [row for one in queries for row in connection.execute(one).all()]
+    values, varied = configurations(connection, (row.id for row in rows))
+    in_optuna = [row.optuna_trial_id for row in rows if row.optuna_trial_id is not None]
+    attrs = optuna_tables.attributes(db, connection, in_optuna) if in_optuna else {}
+    runs = _runs(connection, {row.id: row.number for row in rows}) if with_runs else {}
+    return [
+        TrialRow(
+            id=row.id,
+            number=row.number,
+            origin=row.origin,
+            state=row.state,
+            value=untag(row.value, row.value_tag),
+            configuration=values.get(row.id, {}),
+            varied=frozenset(varied.get(row.id, ())),
+            structure=row.structure,
+            **{name: known(getattr(row, name)) for name in _SCORES},
+            parameters=row.parameters,
+            diagnosis=_diagnosis(row),
+            seconds=row.seconds or 0.0,
+            optuna_attrs=attrs.get(row.optuna_trial_id, {}),
+            runs=tuple(runs.get(row.id, ())),
+        )
+        for row in rows
+    ]
+
+
+def configurations(
+    connection: Connection, trial_ids: Iterable[int]
+) -> tuple[dict[int, Configuration], dict[int, set[str]]]:
+    """(configuration, names that were varied), each by trial."""
+    param = schema.param
+    values: defaultdict[int, dict[str, Scalar]] = defaultdict(dict)
+    varied: defaultdict[int, set[str]] = defaultdict(set)
+    columns = (param.c.trial_id, param.c.name, param.c.kind, param.c.value_number, param.c.value_text, param.c.varied)
+    for ids in batches(trial_ids):
+        query = sa.select(*columns).where(param.c.trial_id.in_(ids)).order_by(param.c.trial_id, param.c.name)
+        for trial_id, name, kind, number, text, chosen in connection.execute(query).all():
+            values[trial_id][name] = scalar(kind, number, text)
+            if chosen:
+                varied[trial_id].add(name)
+    return dict(values), varied
+
+
+def _diagnosis(row: sa.Row[Any]) -> Diagnosis | None:
+    if row.diagnosis is None:
+        return None
+    return Diagnosis(row.diagnosis, row.diagnosis_sentence, json.loads(row.diagnosis_evidence))
+
+
+def _runs(connection: Connection, numbers: Mapping[int, int]) -> dict[int, list[RunRow]]:
+    """The runs of trials (id to number) by trial, oldest first."""
+    run, artifact = schema.run, schema.artifact
+    query = sa.select(run, artifact.c.uri, artifact.c.sha256, artifact.c.size).outerjoin(
+        artifact, artifact.c.id == run.c.artifact_id
+    )
+    found: defaultdict[int, list[RunRow]] = defaultdict(list)
+    rows = (
+        row
+        for ids in batches(numbers)
+        for row in connection.execute(query.where(run.c.trial_id.in_(ids)).order_by(run.c.id)).all()
+    )
+    for r in rows:
+        found[r.trial_id].append(
+            RunRow(
+                id=r.id,
+                trial_number=numbers[r.trial_id],
+                fold=r.fold,
+                seed=r.seed,
+                purpose=r.purpose,
+                state=r.state,
+                epochs=r.epochs,
+                epochs_trained=r.epochs_trained or 0,
+                best_epoch=r.best_epoch or 0,
+                training_loss=known(r.training_loss),
+                validation_loss=known(r.validation_loss),
+                training_metric=known(r.training_metric),
+                validation_metric=known(r.validation_metric),
+                parameters=r.parameters,
+                seconds=r.seconds or 0.0,
+                engine=r.engine,
+                engine_reason=r.engine_reason,
+                slots=r.slots,
+                device=r.device,
+                worker_id=r.worker_id,
+                tries=r.tries,
+                artifact=None if r.uri is None else ArtifactRef(r.uri, r.sha256, r.size),
+                error=r.error,
+            )
+        )
+    return found

@@ -1,0 +1,63 @@
+"""How many configurations are proposed together, and of how many structures: counts alone decide.
+
+What a sampler proposes depends on which numbers are asked for together. So where a batch ends follows from how many
+trials there are, never from what happens to be finished: a resumed stage asks for the same batches.
+"""
+
+from collections.abc import Iterable
+from math import ceil
+
+from hpo.recipe.stages import EDGE_CHECK
+from hpo.records.rows import TrialRow
+from hpo.values import Configuration
+
+LEAST, MOST = 4, 32
+"""Bounds of a batch whose size the study leaves open."""
+SHARE = 8
+"""It is this part of the stage's planned trials: the sampler learns so many times."""
+FEW_TRIALS = 64
+"""Below, a stage has trials for two new structures a batch; from here on for three."""
+OPEN = 8
+"""Structures that a batch may go back to: the last ones used."""
+
+
+def batch_size(stated: int | None, planned: int | None) -> int:
+    """Configurations a batch."""
+    if stated is not None:
+        return stated
+    return MOST if planned is None else min(MOST, max(LEAST, ceil(planned / SHARE)))
+
+
+def structures(stated: int | None, planned: int | None) -> int:
+    """Structures that a batch may open."""
+    if stated is not None:
+        return stated
+    return 2 if planned is not None and planned < FEW_TRIALS else 3
+
+
+def edge_check(planned: int) -> int:
+    """So many new trials must there be when the ends of the ranges are looked at."""
+    return ceil(EDGE_CHECK * planned)
+
+
+def next_batch(new: int, starts: int, size: int, planned: int | None) -> int:
+    """Configurations to propose when there are `new` trials, the stage's `starts` among them.
+
+    Batches follow one another from the last start on, and anew from the look at the ranges; each is cut where that look
+    or the plan comes. Where a batch was cut off in the middle, what is left of it.
+    """
+    first, end = starts, planned
+    if planned is not None and (check := edge_check(planned)) > starts:
+        first, end = (starts, check) if new < check else (check, planned)
+    count = size - (new - first) % size
+    return count if end is None else min(count, end - new)
+
+
+def open_structures(trials: Iterable[TrialRow]) -> list[Configuration]:
+    """A configuration of each of the last structures that trials had, the most recently used first."""
+    found: dict[str, Configuration] = {}
+    for trial in sorted(trials, key=lambda t: -t.number):
+        found.setdefault(trial.structure, trial.configuration)
+        if len(found) == OPEN:
+            break
+    return list(found.values())

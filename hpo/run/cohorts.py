@@ -1,0 +1,57 @@
+"""How many slots runs get: decided as they are queued, and carried by each run from then on.
+
+A run's numbers are the same, bit for bit, at one number of slots only. Were slots decided when a worker leases what
+happens to wait, a resumed study would train its remaining runs among fewer, and with other last bits. So the leader
+decides, from the runs that are queued together, and a structure keeps what it was first given: a program of another
+number of slots costs seconds to compile, and empty slots cost less than that.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+
+from hpo.records.rows import NewRun, Purpose
+from hpo.run.context import Context
+from hpo.space import SearchSpace
+from hpo.training import engine
+from hpo.values import Configuration, RunRequest, fingerprint
+
+
+def new_runs(
+    ctx: Context, space: SearchSpace, asked: Sequence[RunRequest], purpose: Purpose = "search"
+) -> list[NewRun]:
+    """The runs to queue, in the order asked for: all that are queued together, of whatever structures."""
+    names = [fingerprint(space.structure(request.configuration)) for request in asked]
+    slots = planned(
+        names,
+        [request.configuration for request in asked],
+        lambda configuration, runs: _slots_for(ctx, space, configuration, runs),
+        lambda structures: ctx.queue.slots(ctx.study.id, structures),
+    )
+    return [NewRun(request, purpose, slots[name]) for request, name in zip(asked, names, strict=True)]
+
+
+def planned(
+    structures: Sequence[str], configurations: Sequence[Configuration], wanted: Callable[[Configuration, int], int],
+    given: Callable[[Sequence[str]], Mapping[str, int]],
+) -> dict[str, int]:  # fmt: skip
+    """Slots of each structure among runs that are queued together: one structure and one configuration a run.
+
+    `wanted`: slots for a configuration and the number of runs of its structure. `given`: slots that structures had in
+    the study before, where they had more than one.
+    """
+    examples = dict(zip(reversed(structures), reversed(configurations), strict=True))
+    slots = {name: wanted(examples[name], runs) for name, runs in Counter(structures).items()}
+    several = [name for name, count in slots.items() if count > 1]
+    return {**slots, **{k: v for k, v in given(several).items() if k in several}} if several else slots
+
+
+def _slots_for(ctx: Context, space: SearchSpace, configuration: Configuration, runs: int) -> int:
+    return engine.slots_for(
+        space=space,
+        configuration=configuration,
+        facts=ctx.dataset.facts,
+        rows=min(len(fold.x_train) for fold in ctx.folds),
+        runs=runs,
+        engine=ctx.spec.training.engine,
+        precision=ctx.spec.training.precision,
+    )

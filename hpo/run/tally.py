@@ -1,0 +1,62 @@
+"""The trials of a searching stage as its leader knows them."""
+
+from collections.abc import Callable, Iterable
+
+from hpo.records.queue import Queue
+from hpo.records.rows import TrialRow
+
+
+class Tally:
+    """Trials in memory: read whole once, and from then on only those that were running, or are new.
+
+    Nobody but the leader, who holds this, adds or closes trials, so that nothing else can have changed.
+    """
+
+    def __init__(self, queue: Queue, stage_id: int, cost: Callable[[TrialRow], float | None]) -> None:
+        """`cost`: what a closed trial cost, less is better; None where it has no value."""
+        self._queue, self._stage_id, self._cost = queue, stage_id, cost
+        self.rows: dict[int, TrialRow] = {}
+        """All trials, in the order of their numbers."""
+        self.running: dict[int, TrialRow] = {}
+        """Those that were not closed when last read, in the order of their numbers."""
+        self.failed: list[TrialRow] = []
+        self.costs: list[float | None] = []
+        """Of the closed trials, in the order of their numbers."""
+        self.new = 0
+        """Trials that were not carried."""
+        self.closed = 0
+        """Those of them that have ended."""
+        self.any_value = False
+        self._costs: dict[int, float | None] = {}
+        self._take(queue.trials(stage_id))
+
+    def read(self, more: Iterable[int] = ()) -> None:
+        """Read what was running again, and trials that were added."""
+        numbers = [*self.running, *more]
+        if numbers:
+            self._take(self._queue.trials(self._stage_id, numbers=numbers))
+
+    @property
+    def next_number(self) -> int:
+        return max(self.rows, default=-1) + 1
+
+    @property
+    def best(self) -> float | None:
+        """The least cost; None before the first."""
+        return min((c for c in self.costs if c is not None), default=None)
+
+    def _take(self, trials: Iterable[TrialRow]) -> None:
+        for trial in trials:
+            carried = trial.origin == "carried"
+            self.new += trial.number not in self.rows and not carried
+            self.rows[trial.number] = trial
+            if trial.state == "running":
+                self.running[trial.number] = trial
+                continue
+            self.running.pop(trial.number, None)
+            self.closed += not carried
+            self.any_value |= trial.state == "complete"
+            if trial.state == "failed":
+                self.failed.append(trial)
+            self._costs[trial.number] = self._cost(trial)
+        self.costs = [self._costs[number] for number in sorted(self._costs)]
