@@ -7,7 +7,8 @@ import time
 
 from hpo.records.database import connect
 from hpo.training import backend, fit_engine
-from hpo.training.engine import open_session, slots_for
+from hpo.training.choosing import slots_for
+from hpo.training.engine import open_session
 from hpo.training.session import Session
 from hpo.values import Configuration, Fold, Task, TaskFacts
 

@@ -3,7 +3,8 @@
 A run's numbers are the same, bit for bit, at one number of slots only. Were slots decided when a worker leases what
 happens to wait, a resumed study would train its remaining runs among fewer, and with other last bits. So the leader
 decides, from the runs that are queued together, and a structure keeps what it was first given: a program of another
-number of slots costs seconds to compile, and empty slots cost less than that.
+number of slots, or another engine for two runs, costs seconds to compile, and empty slots cost less than that. In a
+search even a lone run gets a cohort's slots, for what is tried first is what others will resemble.
 """
 
 from collections import Counter
@@ -12,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from hpo.records.rows import NewRun, Purpose
 from hpo.run.context import Context
 from hpo.space import SearchSpace
-from hpo.training import engine
+from hpo.training.choosing import FEWEST, slots_for
 from hpo.values import Configuration, RunRequest, fingerprint
 
 
@@ -24,7 +25,9 @@ def new_runs(
     slots = planned(
         names,
         [request.configuration for request in asked],
-        lambda configuration, runs: _slots_for(ctx, space, configuration, runs),
+        lambda configuration, runs: _slots_for(
+            ctx, space, configuration, max(runs, FEWEST) if purpose == "search" else runs
+        ),
         lambda structures: ctx.queue.slots(ctx.study.id, structures),
     )
     return [NewRun(request, purpose, slots[name]) for request, name in zip(asked, names, strict=True)]
@@ -40,13 +43,12 @@ def planned(
     the study before, where they had more than one.
     """
     examples = dict(zip(reversed(structures), reversed(configurations), strict=True))
-    slots = {name: wanted(examples[name], runs) for name, runs in Counter(structures).items()}
-    several = [name for name, count in slots.items() if count > 1]
-    return {**slots, **{k: v for k, v in given(several).items() if k in several}} if several else slots
+    before = given(list(examples))
+    return {name: before.get(name) or wanted(examples[name], runs) for name, runs in Counter(structures).items()}
 
 
 def _slots_for(ctx: Context, space: SearchSpace, configuration: Configuration, runs: int) -> int:
-    return engine.slots_for(
+    return slots_for(
         space=space,
         configuration=configuration,
         facts=ctx.dataset.facts,

@@ -18,10 +18,10 @@ from hpo.metrics import Metric
 from hpo.space import SearchSpace
 from hpo.training import backend, schedules, seam, update_rule
 from hpo.training.builder import count_parameters
+from hpo.training.choosing import BLOCK, MEASURED_AT_ONCE
 from hpo.training.cohort_program import Block, CohortProgram, Data, program_for
 from hpo.training.curves import Scores, Tape, ended, row_order
 from hpo.training.dense import Dense
-from hpo.training.engine import BLOCK, MEASURED_AT_ONCE
 from hpo.training.losses import own_unit
 from hpo.training.program import EvaluationRows, measured, program_targets
 from hpo.values import Array, Configuration, Fold, Outcome, RunRequest, RunResult, TaskFacts, read_only

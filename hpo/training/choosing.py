@@ -1,0 +1,72 @@
+"""Which engine trains a structure, and in how many slots: decided without loading a framework."""
+
+import os
+
+import numpy as np
+
+from hpo.errors import InputError, Problem
+from hpo.space import SearchSpace, padded_width
+from hpo.values import Configuration, TaskFacts
+
+ENGINES = ("auto", "compiled", "fit")
+BLOCK = 8
+"""Slots of the compiled engine's block on a CPU."""
+FEWEST = 3
+"""A block costs about as much arithmetic as three trainings by `fit` of a network that is bound by arithmetic."""
+MOST = 64
+"""Slots: more fill no core better, and a search learns nothing while a cohort trains."""
+MEASURED_AT_ONCE = 1024
+"""Rows that a block measures at once: bounds the memory that its hidden layers take."""
+
+
+def engine_for(
+    *, space: SearchSpace, slots: int, engine: str = "auto", precision: str = "float32"
+) -> tuple[str, str]:  # fmt: skip
+    """The engine that trains so many runs of a structure at once, and why. Raises InputError for an unknown name."""
+    if engine not in ENGINES:
+        raise InputError(
+            Problem("study file", "training.engine", " or ".join(ENGINES), repr(engine), "Use auto where unsure.")
+        )
+    if engine == "fit":
+        return "fit", "asked for"
+    if space.model != "mlp":
+        kind = "convolutions" if space.model == "cnn" else "a model of the user's own"
+        return "fit", f"{kind}: the compiled engine trains dense networks"
+    if precision == "mixed":
+        return "fit", "mixed precision: the compiled engine computes in 32 bits"
+    if engine == "compiled":
+        return "compiled", "asked for"
+    if slots < FEWEST:
+        return "fit", f"fewer than {FEWEST} runs of this structure: a block of slots would be mostly empty"
+    return "compiled", "dense networks of one structure train together"
+
+
+def slots_for(
+    *, space: SearchSpace, configuration: Configuration, facts: TaskFacts, rows: int, runs: int, engine: str = "auto",
+    precision: str = "float32", memory: int | None = None,
+) -> int:  # fmt: skip
+    """How many slots a session should have for so many runs of one structure; 1 where they train one after another.
+
+    `rows`: of the training set. `memory`: bytes that the slots may take; None: a quarter of the machine's. A function
+    of its arguments and of the machine alone, so that a resumed study gets the same cohorts.
+    """
+    if engine_for(space=space, slots=runs, engine=engine, precision=precision)[0] == "fit":
+        return 1
+    budget = memory or _machine_memory() // 4
+    each = bytes_a_slot(configuration, facts, rows)
+    wanted = min(-(-runs // BLOCK) * BLOCK, MOST)
+    return max(min(wanted, int(budget // each) // BLOCK * BLOCK), 1)
+
+
+def bytes_a_slot(configuration: Configuration, facts: TaskFacts, rows: int) -> int:
+    """About what a slot of the compiled engine takes: weights with moments, gradients and copies, activations, rows."""
+    inputs = int(np.prod(facts.input_shape))
+    width, layers = padded_width(int(configuration["units"])), int(configuration["hidden_layers"])
+    parameters = inputs * width + max(layers - 1, 0) * width * width + width * facts.outputs
+    batch = min(int(configuration["batch_size"]), rows)
+    activations = max(3 * batch, MEASURED_AT_ONCE) * (inputs + layers * width + facts.outputs)
+    return 4 * (8 * parameters + 2 * activations + rows)
+
+
+def _machine_memory() -> int:
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
