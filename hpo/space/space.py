@@ -102,7 +102,9 @@ class SearchSpace:
     def structure(self, configuration: Configuration) -> dict[str, Scalar]:
         """The part of a configuration that decides the compiled program: of a dense network's width, its rung."""
         exact = {h.name: configuration[h.name] for h in self.hyperparameters if h.kind is Kind.STRUCTURE}
-        return exact | {"units": padded_width(int(exact["units"]))} if self.model == "mlp" else exact
+        if self.model == "mlp" and "units" in exact:
+            exact["units"] = padded_width(int(exact["units"]))
+        return exact
 
 
 def order_by_conditions(hyperparameters: Iterable[Hyperparameter]) -> tuple[Hyperparameter, ...]:

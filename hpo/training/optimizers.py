@@ -52,7 +52,7 @@ class _Measured:
     def apply(self: Any, grads: Any, trainable_variables: Any = None) -> None:
         total = sum(ops.sum(ops.square(ops.cast(g, "float32"))) for g in grads)
         self.assign_add(self.gradient_square, total)
-        super().apply(grads, trainable_variables)
+        super().apply(grads, trainable_variables)  # type: ignore[misc]
 
 
 class Momentum(_Measured, keras.optimizers.SGD):  # type: ignore[misc]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from run_support import SPACE, Bench, bench
 
-import hpo.training.engine
+from hpo.run import cohorts
 from hpo.run.batches import batch_size, edge_check, next_batch, open_structures, structures
 from hpo.run.closing import rungs
 from hpo.run.cohorts import new_runs, planned
@@ -43,9 +43,9 @@ def test_runs_that_are_queued_together_share_slots_by_structure() -> None:
     assert found == {"a": 10, "b": 7}
 
 
-@pytest.mark.parametrize(("wants", "gets"), [(1, 1), (16, 6), (4, 6)])
-def test_a_structure_keeps_its_slots_unless_one_is_enough(wants: int, gets: int) -> None:
-    assert planned(["a"], [{}], lambda c, runs: wants, lambda names: dict.fromkeys(names, 6)) == {"a": gets}
+@pytest.mark.parametrize("wants", [1, 4, 16])
+def test_a_structure_keeps_the_slots_it_was_given(wants: int) -> None:
+    assert planned(["a"], [{}], lambda c, runs: wants, lambda names: dict.fromkeys(names, 6)) == {"a": 6}
 
 
 def test_slots_stay_with_a_structure_over_stages_and_purposes(here: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,10 +55,10 @@ def test_slots_stay_with_a_structure_over_stages_and_purposes(here: Bench, monke
         told.append((rows, runs))
         return 2 * runs
 
-    monkeypatch.setattr(hpo.training.engine, "slots_for", wanted)
+    monkeypatch.setattr(cohorts, "slots_for", wanted)
     ctx, baseline, tune = context(here), here.stage("baseline"), here.stage("tune")
-    assert [r.slots for r in new_runs(ctx, SPACE, asked(8, 8, 64))] == [4, 4, 2]
-    assert told == [(40, 2), (40, 1)], "rows of the smallest fold, runs of the structure"
+    assert [r.slots for r in new_runs(ctx, SPACE, asked(8, 8, 64))] == [6, 6, 6]
+    assert told == [(40, 3), (40, 3)], "rows of the smallest fold; a search's lone runs count as a cohort"
     here.trial(baseline, 0, units=8, slots=4, purpose="noise")
     here.trial(tune, 0, units=64, slots=32)
     here.trial(tune, 1, units=128)
