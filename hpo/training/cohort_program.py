@@ -8,23 +8,27 @@ import threading
 import time
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from hpo.training import seam, update_rule
 from hpo.training.backend import ops
-from hpo.training.dense import STATISTICS, Dense
+from hpo.training.dense import Dense
 from hpo.values import Array
 
 
-@dataclass
-class Block:
-    """The state of some slots on the device; every array has the slot axis first."""
+class Block(NamedTuple):
+    """The state of some slots, an array with a row for each slot: see `Dense.packed`.
 
-    trainable: list[Any]
-    statistics: list[Any]
-    first: list[Any]
-    """Moments, one for each trainable array."""
-    second: list[Any]
+    One long array instead of a dozen: a program of the many small ones takes twice as long to compile.
+    """
+
+    weights: Any
+    """Trainable, (slots, length)."""
+    statistics: Any
+    """Of normalizations, (slots, length)."""
+    first: Any
+    """Moments, (slots, length of the weights)."""
+    second: Any
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,18 +67,16 @@ class CohortProgram:
         (slots,): the number of the epoch's first step. `fold` (slots,): which fold each slot is measured on.
         """
         arguments = (
-            block.trainable, block.statistics, block.first, block.second, numbers,
+            tuple(block), numbers,
             *seam.to_device([rule, rows, first, fold]), data.x, data.y, data.x_measured,
         )  # fmt: skip
-        *state, z, norm = self._once(arguments)
+        state, z, norm = self._once(arguments)
         return Block(*state), seam.to_host(z), seam.to_host(norm)
 
     def measure(self, block: Block, numbers: dict[str, Any], fold: Array, data: Data) -> Array:
         """Outputs of the block as it is, (slots, rows, outputs)."""
         folds = seam.to_device([fold])[0]
-        return seam.to_host(
-            self._measured(self.merged(block.trainable, block.statistics), numbers, folds, data.x_measured)
-        )
+        return seam.to_host(self._measured(block.weights, block.statistics, numbers, folds, data.x_measured))
 
     def _once(self, arguments: tuple[Any, ...]) -> Any:
         """The first call compiles: threads that came together wait for it, or each would compile for itself."""
@@ -87,57 +89,57 @@ class CohortProgram:
                 self.seconds, self._ready = time.perf_counter() - began, True
         return result
 
-    def split(self, weights: list[Any]) -> tuple[list[Any], list[Any]]:
-        """(trainable arrays, statistics) of arrays in the order of the network's weights."""
-        named = list(zip(self.network.names(), weights, strict=True))
-        return [w for n, w in named if n not in STATISTICS], [w for n, w in named if n in STATISTICS]
-
-    def merged(self, trainable: list[Any], statistics: list[Any]) -> list[Any]:
-        """The inverse of `split`."""
-        one, two = iter(trainable), iter(statistics)
-        return [next(two) if name in STATISTICS else next(one) for name in self.network.names()]
-
     def _train_and_measure(
-        self, trainable: Any, statistics: Any, first_moments: Any, second_moments: Any, numbers: Any, rule: Any,
-        rows: Any, first: Any, fold: Any, x: Any, y: Any, x_measured: Any,
-    ) -> Any:  # fmt: skip
+        self, block: Any, numbers: Any, rule: Any, rows: Any, first: Any, fold: Any, x: Any, y: Any, x_measured: Any
+    ) -> Any:
         def step(i: Any, state: Any) -> Any:
             w, s, m, v, square = state
-            gradients, s = self._gradients(
-                w, s, numbers, ops.take(x, rows[i], axis=0), ops.take(y, rows[i], axis=0), first + i
-            )
-            stepped = [update_rule.step(*arrays, rule[i]) for arrays in zip(w, m, v, gradients, strict=True)]
-            square = square + sum(ops.sum(ops.square(g), axis=(1, 2)) for g in gradients)
-            return [a for a, _, _ in stepped], s, [a for _, a, _ in stepped], [a for _, _, a in stepped], square
+            x_batch, y_batch = ops.take(x, rows[i], axis=0), ops.take(y, rows[i], axis=0)
+            g, s = self._gradient(w, s, numbers, x_batch, y_batch, first + i)
+            table = ops.reshape(ops.transpose(rule[i]), (-1, self.slots, 1))
+            w, m, v = update_rule.step(w, m, v, g, table)
+            return w, s, m, v, square + ops.sum(ops.square(g), axis=1)
 
-        zero = ops.zeros((self.slots,), self.network.dtype)
-        state = (list(trainable), list(statistics), list(first_moments), list(second_moments), zero)
-        w, s, m, v, square = seam.loop(rows.shape[0], step, state)
-        z = self._measure(self.merged(w, s), numbers, fold, x_measured)
-        return w, s, m, v, z, ops.sqrt(square / rows.shape[0])
+        state = (*block, ops.zeros((self.slots,), self.network.dtype))
+        *trained, square = seam.loop(rows.shape[0], step, state)
+        z = self._measure(trained[0], trained[1], numbers, fold, x_measured)
+        return tuple(trained), z, ops.sqrt(square / rows.shape[0])
 
-    def _gradients(self, w: Any, s: Any, numbers: Any, x: Any, y: Any, step: Any) -> tuple[list[Any], list[Any]]:
+    def _gradient(self, w: Any, s: Any, numbers: Any, x: Any, y: Any, step: Any) -> tuple[Any, Any]:
+        """(gradient, new statistics), packed as the weights and the statistics are."""
+        network = self.network
+        statistics = network.unpacked(s, statistics=True, reshape=ops.reshape)
+
         def loss(weights: list[Any]) -> tuple[Any, list[Any]]:
-            merged = self.merged(weights, s)
-            z, statistics = self.network.outputs_of(merged, x, numbers, step)
-            total = self.network.loss_of(y, z)
-            if self.network.penalty:
-                total = total + self.network.penalty_of(merged, numbers)
+            z, changed = network.outputs_of(network.merged(weights, statistics), x, numbers, step)
             # Slots share no weight, so the sum's gradient holds each slot's own.
-            return ops.sum(total), statistics
+            return ops.sum(network.loss_of(y, z)), changed
 
-        return seam.gradient(loss, w)
+        gradients, changed = seam.gradient(loss, network.unpacked(w, statistics=False, reshape=ops.reshape))
+        g = ops.concatenate([ops.reshape(part, (self.slots, -1)) for part in gradients], axis=1)
+        if network.penalty:
+            # Of l1 |w| + l2 w^2, Keras's form, written out: differentiated by itself it compiles for each kernel anew.
+            l1, l2 = numbers["l1"][:, None], numbers["l2"][:, None]
+            g = g + network.kernels() * (l1 * ops.sign(w) + 2 * l2 * w)
+        if changed:
+            s = ops.concatenate([ops.reshape(part, (self.slots, -1)) for part in changed], axis=1)
+        return g, s
 
-    def _measure(self, weights: Any, numbers: Any, fold: Any, x_measured: Any) -> Any:
+    def _measure(self, w: Any, s: Any, numbers: Any, fold: Any, x_measured: Any) -> Any:
+        network = self.network
+        weights = network.merged(
+            network.unpacked(w, statistics=False, reshape=ops.reshape),
+            network.unpacked(s, statistics=True, reshape=ops.reshape),
+        )
         chunks = x_measured.shape[1]
         if chunks == 1:
-            return self.network.outputs_of(weights, ops.take(x_measured[:, 0], fold, axis=0), numbers)[0]
+            return network.outputs_of(weights, ops.take(x_measured[:, 0], fold, axis=0), numbers)[0]
         z = seam.each(
             chunks,
-            lambda i: self.network.outputs_of(weights, ops.take(x_measured[:, i], fold, axis=0), numbers)[0],
-            self.network.dtype,
+            lambda i: network.outputs_of(weights, ops.take(x_measured[:, i], fold, axis=0), numbers)[0],
+            network.dtype,
         )
-        return ops.reshape(ops.transpose(z, (1, 0, 2, 3)), (self.slots, -1, self.network.outputs))
+        return ops.reshape(ops.transpose(z, (1, 0, 2, 3)), (self.slots, -1, network.outputs))
 
 
 @cache

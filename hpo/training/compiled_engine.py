@@ -76,7 +76,7 @@ class CompiledSession:
         """Begin a run in a free slot. Raises ValueError where the slot is taken or the structure is another."""
         run = self._admit(slot, request)
         weights = self._network.first_weights(request.configuration, request.seed)
-        trainable, _ = self._program.split(weights)
+        trainable, _ = self._network.split(weights)
         self._place(slot, run, [weights, *([np.zeros_like(w) for w in trainable] for _ in (0, 1))])
 
     def advance(self, epochs: int) -> None:
@@ -168,10 +168,15 @@ class CompiledSession:
 
     def _place(self, slot: int, run: _Run, state: list[list[Array]]) -> None:
         block, at = divmod(slot, self._size)
-        weights, *moments = state
-        padded = [self._network.padded(weights), *(self._network.padded(m, statistics=False) for m in moments)]
-        numbers = self._network.numbers(run.request.configuration, run.request.seed)
-        self._blocks[block].put(at, padded, numbers, run.request.fold)
+        network, (weights, *moments) = self._network, state
+        trainable, statistics = network.split(weights)
+        packed = Block(
+            network.packed(trainable, statistics=False),
+            network.packed(statistics, statistics=True),
+            *(network.packed(m, statistics=False) for m in moments),
+        )
+        numbers = network.numbers(run.request.configuration, run.request.seed)
+        self._blocks[block].put(at, packed, numbers, run.request.fold)
 
     def _state(self, slot: int) -> list[list[Array]]:
         """[weights, first moments, second moments] of a slot at the exact width; copies."""
@@ -179,10 +184,13 @@ class CompiledSession:
         if run.state is not None:
             return run.state
         block, at = divmod(slot, self._size)
-        weights, *moments = self._blocks[block].take(at)
-        configuration = run.request.configuration
-        exact = [self._network.exact(m, configuration, statistics=False) for m in moments]
-        return [self._network.exact(weights, configuration), *exact]
+        network, configuration, packed = self._network, run.request.configuration, self._blocks[block].take(at)
+        weights, first, second = (
+            network.exact(part, configuration, statistics=False)
+            for part in (packed.weights, packed.first, packed.second)
+        )
+        statistics = network.exact(packed.statistics, configuration, statistics=True)
+        return [network.merged(weights, statistics), first, second]
 
     def _live(self, block: int) -> list[tuple[int, _Run]]:
         """(place, run) of the block's runs that are in training."""
@@ -244,34 +252,27 @@ class _Place:
 
     def __init__(self, program: CohortProgram) -> None:
         self._program, self._size = program, program.slots
-        network = program.network
-        empty = network.padded([np.zeros(s) for s in _nothing(network)])
-        trainable, statistics = program.split([np.stack([w] * self._size) for w in empty])
-        moments = ([np.zeros_like(w) for w in trainable] for _ in (0, 1))
-        self._host: list[list[Array]] | None = [trainable, statistics, *moments]
+        weights, statistics = (np.zeros((self._size, n), program.network.dtype) for n in program.network.lengths)
+        self._host: Block | None = Block(weights, statistics, np.zeros_like(weights), np.zeros_like(weights))
         self._block: Block | None = None
         self._numbers: dict[str, Array] = {}
         self._on_device: dict[str, Any] | None = None
         self._fold = np.zeros(self._size, np.int32)
 
-    def put(self, at: int, state: list[list[Array]], numbers: dict[str, Array], fold: int) -> None:
-        """Write a run's padded weights, moments and numbers into a slot."""
-        trainable, statistics = self._program.split(state[0])
+    def put(self, at: int, state: Block, numbers: dict[str, Array], fold: int) -> None:
+        """Write a run's packed state and its numbers into a slot."""
         if self._block is not None:
-            self._host = [[np.array(a) for a in arrays] for arrays in self._fetched()]
-            self._block = None
-        for arrays, values in zip(self._fetched(), (trainable, statistics, *state[1:]), strict=True):
-            for array, value in zip(arrays, values, strict=True):
-                array[at] = value
+            self._host, self._block = Block(*map(np.array, self._fetched())), None
+        for array, value in zip(self._fetched(), state, strict=True):
+            array[at] = value
         for name, value in numbers.items():
             self._numbers.setdefault(name, np.stack([np.zeros_like(value)] * self._size))[at] = value
         self._fold[at] = fold
         self._on_device = None
 
-    def take(self, at: int) -> tuple[list[Array], list[Array], list[Array]]:
-        """(weights, first moments, second moments) of a slot, padded."""
-        trainable, statistics, first, second = ([a[at] for a in arrays] for arrays in self._fetched())
-        return self._program.merged(trainable, statistics), first, second
+    def take(self, at: int) -> Block:
+        """The packed state of a slot."""
+        return Block(*(array[at] for array in self._fetched()))
 
     def epoch(self, rule: Array, rows: Array, first: Array, data: Data) -> tuple[Array, Array]:
         """Train for an epoch: outputs and gradient norms of every slot."""
@@ -286,25 +287,18 @@ class _Place:
 
     def _to_device(self) -> tuple[Block, dict[str, Any]]:
         if self._block is None:
-            self._block = Block(*(seam.to_device(arrays) for arrays in self._host or ()))
+            self._block = Block(*seam.to_device(self._fetched()))
         if self._on_device is None:
             self._on_device = dict(zip(self._numbers, seam.to_device(list(self._numbers.values())), strict=True))
         return self._block, self._on_device
 
-    def _fetched(self) -> list[list[Array]]:
+    def _fetched(self) -> Block:
         """The state on the host, read once an epoch."""
         if self._host is None:
-            block = self._block
-            if block is None:
+            if self._block is None:
                 raise RuntimeError("a block lies neither on the host nor on the device")
-            parts = (block.trainable, block.statistics, block.first, block.second)
-            self._host = [[seam.to_host(a) for a in arrays] for arrays in parts]
+            self._host = Block(*map(seam.to_host, self._block))
         return self._host
-
-
-def _nothing(network: Dense) -> list[tuple[int, ...]]:
-    """Shapes of a network of no units: what an empty slot holds."""
-    return [(0, 0) if name == "kernel" else (0,) for name in network.names()]
 
 
 def _lengthened(array: Array, rows: int) -> Array:

@@ -9,7 +9,7 @@ Written for all slots at once rather than mapped from one slot's Keras model: no
 TensorFlow's `vectorized_map` took longer to trace.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -70,10 +70,10 @@ class Dense:
             and (self.input_noise or not asks["input_noise"])
         )
 
-    def names(self, *, statistics: bool = True) -> list[str]:
+    def names(self) -> list[str]:
         """The kinds of arrays of a network in the order of the Keras model's weights."""
         bias = [] if self.normalization == "before" else ["bias"]
-        normalized = [] if self.normalization == "none" else ["gamma", "beta", *(STATISTICS if statistics else ())]
+        normalized = [] if self.normalization == "none" else ["gamma", "beta", *STATISTICS]
         return [*(["kernel", *bias, *normalized] * self.layers), "kernel", "bias"]
 
     def first_weights(self, configuration: Configuration, seed: int) -> list[Array]:
@@ -91,27 +91,69 @@ class Dense:
                 weights.append(np.full(out, 1.0 if name in ("gamma", "variance") else 0.0, self.dtype))
         return weights
 
-    def padded(self, arrays: Sequence[Array], *, statistics: bool = True) -> list[Array]:
-        """Exact arrays of one run, in the order of `names`, as a slot holds them: zeros beyond, vectors as rows."""
-        shapes, padded = iter(self._shapes(self.width)), []
-        rows = columns = 0
-        for name, array in zip(self.names(statistics=statistics), arrays, strict=True):
-            if name == "kernel":
-                rows, columns = next(shapes)
-            whole = np.zeros((rows if name == "kernel" else 1, columns), self.dtype)
-            whole[: array.shape[0] if name == "kernel" else 1, : array.shape[-1]] = array
-            padded.append(whole)
-        return padded
+    def packed(self, arrays: Sequence[Array], *, statistics: bool) -> Array:
+        """One run's exact arrays, trainable ones or statistics, as a slot holds them: padded with zeros, end to end."""
+        parts = []
+        for (_, rows, columns), array in zip(self._parts(self.width, statistics=statistics), arrays, strict=True):
+            whole = np.zeros((rows, columns), self.dtype)
+            exact = array.reshape(-1, array.shape[-1])
+            whole[: exact.shape[0], : exact.shape[1]] = exact
+            parts.append(whole.ravel())
+        return np.concatenate(parts) if parts else np.zeros(0, self.dtype)
 
-    def exact(self, padded: Sequence[Array], configuration: Configuration, *, statistics: bool = True) -> list[Array]:
-        """The inverse of `padded`; copies."""
-        shapes, arrays = iter(self._shapes(int(configuration["units"]))), []
-        rows = columns = 0
-        for name, whole in zip(self.names(statistics=statistics), padded, strict=True):
+    def exact(self, slot: Array, configuration: Configuration, *, statistics: bool) -> list[Array]:
+        """The inverse of `packed`; copies."""
+        small = self._parts(int(configuration["units"]), statistics=statistics)
+        arrays = []
+        for whole, (name, rows, columns) in zip(self.unpacked(slot, statistics=statistics), small, strict=True):
+            part = whole[:rows, :columns]
+            arrays.append(part.copy() if name == "kernel" else part[0].copy())
+        return arrays
+
+    def unpacked(self, packed: Any, *, statistics: bool, reshape: Callable[..., Any] = np.reshape) -> list[Any]:
+        """The padded arrays (..., rows, columns) that lie end to end in (..., length)."""
+        arrays, begin = [], 0
+        for _, rows, columns in self._parts(self.width, statistics=statistics):
+            end = begin + rows * columns
+            arrays.append(reshape(packed[..., begin:end], (*packed.shape[:-1], rows, columns)))
+            begin = end
+        return arrays
+
+    @property
+    def lengths(self) -> tuple[int, int]:
+        """How many numbers a slot has: trainable ones, and statistics."""
+        trainable, statistics = (
+            sum(rows * columns for _, rows, columns in self._parts(self.width, statistics=s)) for s in (False, True)
+        )
+        return trainable, statistics
+
+    def kernels(self) -> Array:
+        """1 where a packed trainable number belongs to a kernel, which penalties act on, else 0; (length,)."""
+        parts = self._parts(self.width, statistics=False)
+        return np.concatenate([np.full(rows * columns, name == "kernel", self.dtype) for name, rows, columns in parts])
+
+    def split(self, weights: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+        """(trainable arrays, statistics) of arrays in the order of `names`."""
+        named = list(zip(self.names(), weights, strict=True))
+        return [w for n, w in named if n not in STATISTICS], [w for n, w in named if n in STATISTICS]
+
+    def merged(self, trainable: Sequence[Any], statistics: Sequence[Any]) -> list[Any]:
+        """The inverse of `split`."""
+        one, two = iter(trainable), iter(statistics)
+        return [next(two) if name in STATISTICS else next(one) for name in self.names()]
+
+    def _parts(self, width: int, *, statistics: bool) -> list[tuple[str, int, int]]:
+        """(name, rows, columns) of the trainable arrays or of the statistics, at a width."""
+        shapes = iter(self._shapes(width))
+        parts = []
+        columns = 0
+        for name in self.names():
+            rows = 1
             if name == "kernel":
                 rows, columns = next(shapes)
-            arrays.append(whole[:rows, :columns].copy() if name == "kernel" else whole[0, :columns].copy())
-        return arrays
+            if (name in STATISTICS) is statistics:
+                parts.append((name, rows, columns))
+        return parts
 
     def numbers(self, configuration: Configuration, seed: int) -> dict[str, Array]:
         """What of a run enters the program as numbers, without the slot axis."""
@@ -156,13 +198,6 @@ class Dense:
                 number = INPUT_NOISE + 2 * (1 + (layer if self.normalization == "none" else 0))
                 h = self._dropped(h, scalar, at, number)
         return ops.matmul(h, next(parts)) + next(parts), statistics
-
-    def penalty_of(self, weights: list[Any], numbers: dict[str, Any]) -> Any:
-        """l1 sum |kernel| + l2 sum kernel^2 over all kernels, (S,)."""
-        kernels = [w for name, w in zip(self.names(), weights, strict=True) if name == "kernel"]
-        absolute = sum(ops.sum(ops.abs(k), axis=(1, 2)) for k in kernels)
-        square = sum(ops.sum(ops.square(k), axis=(1, 2)) for k in kernels)
-        return numbers["l1"] * absolute + numbers["l2"] * square
 
     def loss_of(self, y: Any, z: Any) -> Any:
         """The mean unpenalised loss of each slot, (S,); y (S, B), z (S, B, O)."""

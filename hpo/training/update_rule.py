@@ -66,10 +66,8 @@ def at_rest() -> Array:
 
 
 def step(w: Any, m: Any, v: Any, g: Any, table: Any) -> tuple[Any, Any, Any]:
-    """One step of one array over all slots: w, m, v, g (slots, ...), table (slots, 9)."""
-    decay_m, gain_m, decay_v, gain_v, keep, by_m, by_g, inside, outside = (
-        ops.reshape(table[:, i], (-1,) + (1,) * (len(w.shape) - 1)) for i in range(len(COEFFICIENTS))
-    )
+    """One step of one array over all slots: w, m, v, g (slots, ...); the 9 of `table` broadcast against them."""
+    decay_m, gain_m, decay_v, gain_v, keep, by_m, by_g, inside, outside = (table[i] for i in range(len(COEFFICIENTS)))
     m = decay_m * m + gain_m * g
     v = decay_v * v + gain_v * g * g
     return keep * w + (by_m * m + by_g * g) / (ops.sqrt(v + inside) + outside), m, v

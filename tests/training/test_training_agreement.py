@@ -18,6 +18,7 @@ from hpo.seeds import derive
 from hpo.space.catalogue import OPTIMIZERS
 from hpo.training import backend, builder, optimizers
 from hpo.training.backend import keras
+from hpo.training.curves import row_order
 
 SEED, EPOCHS, BATCH = 5, 3, 16
 DECAY = keras.optimizers.schedules.ExponentialDecay(0.01, 12, 0.5)
@@ -85,15 +86,21 @@ def test_predictions_are_the_stock_models():
     assert result.validation_metric == np.mean(p.argmax(1) == fold.y_valid)
 
 
-def test_the_gradient_norm_is_that_of_the_probe():
+@pytest.mark.parametrize("engine", ["fit", "compiled"])
+def test_the_gradient_norm_is_that_of_the_gradients_that_training_followed(engine):
     fold = classes_fold()
-    configuration = configured(space_of())
-    result = trained(session_for(configuration, folds=[fold]), configuration)
-    model = builder.build(space_of(), configuration, CLASSES, seed=0, runtime=False)
-    builder.set_exported_weights(model, result.weights)
-    probe = np.random.default_rng(0).permutation(len(fold.x_train))[: len(fold.x_valid)]
-    x, y = fold.x_train[probe], fold.y_train[probe]
+    configuration = configured(space_of(), optimizer="momentum", learning_rate=0.1, l2=0.05)
+    session = session_for(configuration, folds=[fold], engine=engine)
+    norm = trained(session, configuration, seed=SEED, epochs=1).curve.gradient_norm[0]
+    model = builder.build(space_of(), configuration, CLASSES, seed=SEED, runtime=False)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    value, parts = backend.gradient(model, loss, x, y)
-    assert result.training_loss == pytest.approx(value, rel=1e-5)
-    assert result.curve.gradient_norm[-1] == pytest.approx(np.sqrt(sum((p**2).sum() for p in parts)), rel=1e-4)
+    model.compile(optimizers.stock(configuration, 0.1), loss)
+    squares = []
+    for rows in row_order(SEED, 0, 100)[:96].reshape(6, BATCH):
+        _, parts = backend.gradient(model, loss, fold.x_train[rows], fold.y_train[rows])
+        pairs = zip(parts, model.trainable_variables, strict=True)
+        penalized = [p + 2 * 0.05 * backend.host(v) if p.ndim == 2 else p for p, v in pairs]
+        squares.append(sum((p**2).sum() for p in penalized))
+        model.train_on_batch(fold.x_train[rows], fold.y_train[rows])
+    assert np.ptp(squares) > 0.1 * np.mean(squares)
+    assert norm == pytest.approx(np.sqrt(np.mean(squares)), rel=1e-4)

@@ -1,4 +1,4 @@
-"""The laws of a session, on the `fit` engine."""
+"""The laws of a session, on both engines."""
 
 import numpy as np
 import pytest
@@ -9,6 +9,7 @@ from training_support import (
     configured,
     numbers_fold,
     numbers_of,
+    rich_space,
     session_for,
     space_of,
     trained,
@@ -17,12 +18,13 @@ from training_support import (
 from hpo.errors import InputError
 from hpo.metrics import METRICS
 from hpo.training import builder
+from hpo.training.compiled_engine import CompiledSession
 from hpo.training.engine import engine_for, open_session
 from hpo.training.fit_engine import FitSession
 from hpo.training.session import Session
 from hpo.values import Outcome, RunRequest
 
-SPACE = space_of()
+SPACE = rich_space()
 BUSY = configured(SPACE, dropout=0.3, input_noise=0.2, l2=0.01, batch_normalization="after", schedule="cosine")
 
 
@@ -30,27 +32,32 @@ def run(session, slot, configuration, seed=1, epochs=4, fold=0):
     session.put(slot, RunRequest(configuration, seed, fold, epochs))
 
 
-def test_a_session_is_one():
-    session: Session = session_for(BUSY, slots=2)
-    assert isinstance(session, FitSession)
+@pytest.fixture(params=["fit", "compiled"])
+def engine(request):
+    return request.param
+
+
+def test_a_session_is_one(engine):
+    session: Session = session_for(BUSY, slots=2, engine=engine)
+    assert isinstance(session, FitSession if engine == "fit" else CompiledSession)
     assert session.slots == 2
 
 
-def test_the_same_run_whatever_ran_before():
-    session = session_for(BUSY)
+def test_the_same_run_whatever_ran_before(engine):
+    session = session_for(BUSY, engine=engine)
     first = trained(session, BUSY, seed=1)
     other = trained(session, {**BUSY, "optimizer": "rmsprop", "dropout": 0.5, "learning_rate": 0.1}, seed=2)
     trained(session, {**BUSY, "activation": "tanh", "l2": 0.0, "learning_rate": 1e4, "optimizer": "sgd"}, seed=3)
     again = trained(session, BUSY, seed=1)
     assert numbers_of(first) == numbers_of(again)
-    assert numbers_of(first) == numbers_of(trained(session_for(BUSY), BUSY, seed=1))
+    assert numbers_of(first) == numbers_of(trained(session_for(BUSY, engine=engine), BUSY, seed=1))
     assert numbers_of(first) != numbers_of(other)
     assert numbers_of(first) != numbers_of(trained(session, BUSY, seed=2))
 
 
-def test_the_same_run_in_any_slot_beside_anyone():
-    alone = numbers_of(trained(session_for(BUSY), BUSY, seed=1, epochs=4))
-    session = session_for(BUSY, slots=3)
+def test_the_same_run_in_any_slot_beside_anyone(engine):
+    alone = numbers_of(trained(session_for(BUSY, engine=engine), BUSY, seed=1, epochs=4))
+    session = session_for(BUSY, slots=3, engine=engine)
     run(session, 0, {**BUSY, "learning_rate": 0.3}, seed=7, epochs=9)
     run(session, 2, BUSY, seed=1)
     session.advance(1)
@@ -67,14 +74,14 @@ def test_the_same_run_in_any_slot_beside_anyone():
 
 
 @pytest.mark.parametrize("at", [0, 1, 3])
-def test_a_snapshot_goes_on_bit_for_bit(at):
-    whole = trained(session_for(BUSY), {**BUSY, "early_stopping": 2}, epochs=5)
-    session = session_for(BUSY, slots=2)
+def test_a_snapshot_goes_on_bit_for_bit(engine, at):
+    whole = trained(session_for(BUSY, engine=engine), {**BUSY, "early_stopping": 2}, epochs=5)
+    session = session_for(BUSY, slots=2, engine=engine)
     run(session, 0, {**BUSY, "early_stopping": 2}, epochs=5)
     session.advance(at)
     snapshot = session.snapshot(0)
     session.advance(5)
-    elsewhere = session_for(BUSY)
+    elsewhere = session_for(BUSY, engine=engine)
     request = RunRequest({**BUSY, "early_stopping": 2}, 1, 0, 5)
     elsewhere.restore(0, request, snapshot)
     assert elsewhere.finished(0) is False
@@ -86,8 +93,8 @@ def test_a_snapshot_goes_on_bit_for_bit(at):
     assert numbers_of(session.result(1)) == numbers_of(whole)
 
 
-def test_an_ended_run_survives_a_snapshot():
-    session = session_for(BUSY)
+def test_an_ended_run_survives_a_snapshot(engine):
+    session = session_for(BUSY, engine=engine)
     run(session, 0, BUSY, epochs=2)
     session.advance(2)
     ended, snapshot = session.result(0), session.snapshot(0)
@@ -98,10 +105,10 @@ def test_an_ended_run_survives_a_snapshot():
     assert numbers_of(session.result(0)) == numbers_of(ended)
 
 
-def test_a_diverged_run_is_a_result_and_touches_no_other():
+def test_a_diverged_run_is_a_result_and_touches_no_other(engine):
     configuration = configured(SPACE, optimizer="sgd", learning_rate=0.01)
     wild = {**configuration, "learning_rate": 1e4}
-    session = session_for(configuration, facts=NUMBERS, slots=2)
+    session = session_for(configuration, facts=NUMBERS, slots=2, engine=engine)
     run(session, 0, wild, epochs=6)
     run(session, 1, configuration, epochs=6)
     session.advance(6)
@@ -111,7 +118,9 @@ def test_a_diverged_run_is_a_result_and_touches_no_other():
     assert len(diverged.curve) < 6
     assert not np.isfinite(diverged.validation_loss)
     assert calm.outcome is Outcome.DONE
-    assert numbers_of(calm) == numbers_of(trained(session_for(configuration, facts=NUMBERS), configuration, epochs=6))
+    assert numbers_of(calm) == numbers_of(
+        trained(session_for(configuration, facts=NUMBERS, engine=engine), configuration, epochs=6)
+    )
 
 
 def test_nothing_but_structure_and_kind_of_network_is_traced_again(monkeypatch):
@@ -139,19 +148,19 @@ def test_nothing_but_structure_and_kind_of_network_is_traced_again(monkeypatch):
     assert len(calls) == second
 
 
-def test_early_stopping_keeps_the_best_weights_and_statistics():
+def test_early_stopping_keeps_the_best_weights_and_statistics(engine):
     configuration = configured(
         SPACE, batch_normalization="before", learning_rate=0.3, early_stopping=3, units=32, activation="tanh"
     )
     fold = classes_fold(rows=32)
-    result = trained(session_for(configuration, folds=[fold]), configuration, epochs=60)
+    result = trained(session_for(configuration, folds=[fold], engine=engine), configuration, epochs=60)
     losses = result.curve.validation_loss
     assert result.outcome is Outcome.STOPPED
     assert result.best_epoch == int(np.argmin(losses)) + 1
     assert len(losses) == result.best_epoch + 3
     assert result.validation_loss == losses.min()
     assert result.training_loss == result.curve.training_loss[result.best_epoch - 1]
-    upto = trained(session_for(configuration, folds=[fold]), {**configuration, "early_stopping": 0},
+    upto = trained(session_for(configuration, folds=[fold], engine=engine), {**configuration, "early_stopping": 0},
                    epochs=result.best_epoch)  # fmt: skip
     names = [v.name for v in builder.build(SPACE, configuration, CLASSES, seed=0, runtime=False).weights]
     assert "moving_variance" in names
@@ -160,18 +169,18 @@ def test_early_stopping_keeps_the_best_weights_and_statistics():
     np.testing.assert_array_equal(result.predictions, upto.predictions)
 
 
-def test_without_early_stopping_the_last_weights_are_kept():
+def test_without_early_stopping_the_last_weights_are_kept(engine):
     configuration = configured(SPACE, learning_rate=0.3)
-    result = trained(session_for(configuration), configuration, epochs=6)
+    result = trained(session_for(configuration, engine=engine), configuration, epochs=6)
     assert result.best_epoch == len(result.curve) == 6
     assert result.validation_loss == result.curve.validation_loss[-1]
     assert result.gap == result.validation_loss - result.training_loss
 
 
-def test_regression_scores_are_in_the_targets_own_unit():
+def test_regression_scores_are_in_the_targets_own_unit(engine):
     configuration = configured(SPACE)
     fold = numbers_fold()
-    result = trained(session_for(configuration, facts=NUMBERS, folds=[fold]), configuration)
+    result = trained(session_for(configuration, facts=NUMBERS, folds=[fold], engine=engine), configuration)
     y = fold.y_valid * fold.target_scale + fold.target_offset
     assert result.predictions.shape == (40, 1)
     assert result.validation_metric == pytest.approx(METRICS["rmse"](y, result.predictions), rel=1e-6)
@@ -192,43 +201,43 @@ def test_each_epoch_has_its_own_rows_by_run_and_epoch():
     np.testing.assert_array_equal(orders[0], orders[2])
 
 
-def test_a_batch_larger_than_the_data_is_clipped():
+def test_a_batch_larger_than_the_data_is_clipped(engine):
     configuration = configured(SPACE, batch_size=5000)
-    whole = trained(session_for(configuration), configuration)
+    whole = trained(session_for(configuration, engine=engine), configuration)
     fitting = configured(SPACE, batch_size=100)
-    assert numbers_of(whole) == numbers_of(trained(session_for(fitting), fitting))
+    assert numbers_of(whole) == numbers_of(trained(session_for(fitting, engine=engine), fitting))
 
 
-def test_folds_of_two_sizes_train():
+def test_folds_of_two_sizes_train(engine):
     configuration = configured(SPACE)
     folds = [classes_fold(0, rows=100), classes_fold(1, rows=101)]
-    session = session_for(configuration, folds=folds, slots=2)
+    session = session_for(configuration, folds=folds, slots=2, engine=engine)
     run(session, 0, configuration, fold=0)
     run(session, 1, configuration, fold=1)
     session.advance(4)
     for i in (0, 1):
-        expected = trained(session_for(configuration, folds=folds), configuration, fold=i, epochs=4)
+        expected = trained(session_for(configuration, folds=folds, engine=engine), configuration, fold=i, epochs=4)
         assert numbers_of(session.result(i)) == numbers_of(expected)
     assert session.result(0).validation_loss != session.result(1).validation_loss
 
 
-def test_the_limit_caps_epochs():
-    session = session_for(configured(SPACE), limit_epochs=2)
+def test_the_limit_caps_epochs(engine):
+    session = session_for(configured(SPACE), limit_epochs=2, engine=engine)
     result = trained(session, configured(SPACE), epochs=50)
     assert len(result.curve) == 2
     assert result.outcome is Outcome.DONE
 
 
-def test_a_run_that_has_not_begun_has_a_result():
-    session = session_for(configured(SPACE))
+def test_a_run_that_has_not_begun_has_a_result(engine):
+    session = session_for(configured(SPACE), engine=engine)
     run(session, 0, configured(SPACE))
     result = session.result(0)
     assert len(result.curve) == result.best_epoch == 0
     assert np.isfinite(result.validation_loss)
 
 
-def test_misuse_of_slots_is_refused():
-    session = session_for(configured(SPACE))
+def test_misuse_of_slots_is_refused(engine):
+    session = session_for(configured(SPACE), engine=engine)
     with pytest.raises(ValueError, match="empty"):
         session.result(0)
     run(session, 0, configured(SPACE))
@@ -236,7 +245,8 @@ def test_misuse_of_slots_is_refused():
         run(session, 0, configured(SPACE))
     session.free(0)
     with pytest.raises(ValueError, match="another structure"):
-        run(session, 0, configured(SPACE, units=9))
+        run(session, 0, configured(SPACE, units=17))
+    run(session, 0, configured(SPACE, units=9))
     session.close()
 
 
@@ -245,11 +255,24 @@ def test_bad_settings_are_input_errors():
     with pytest.raises(InputError, match="at least two rows") as caught:
         session_for(one, precision="half")
     assert len(caught.value.problems) == 2
-    with pytest.raises(InputError, match="auto or fit"):
+    with pytest.raises(InputError, match="auto or compiled or fit"):
         open_session(space=SPACE, structure=one, facts=CLASSES, folds=[classes_fold()], metric=METRICS["accuracy"],
                      engine="warp")  # fmt: skip
-    assert engine_for()[0] == "fit"
     session_for({**one, "batch_normalization": "none"})
+
+
+def test_the_engine_is_chosen_with_a_reason():
+    def chosen(model="mlp", slots=8, **more):
+        return engine_for(space=space_of(model), slots=slots, **more)
+
+    assert chosen()[0] == "compiled"
+    assert chosen(slots=2) == ("fit", "fewer than 3 runs of this structure: a block of slots would be mostly empty")
+    assert chosen(slots=2, engine="compiled") == ("compiled", "asked for")
+    assert chosen(engine="fit") == ("fit", "asked for")
+    assert chosen("cnn", engine="compiled")[0] == "fit"
+    assert "convolutions" in chosen("cnn")[1]
+    assert "user's own" in chosen("test_training_builder:own_model")[1]
+    assert "mixed precision" in chosen(precision="mixed")[1]
 
 
 def test_mixed_precision_keeps_32_bit_weights_and_learns():

@@ -1,12 +1,13 @@
 """Small spaces and data for the tests of training."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
 from hpo.metrics import METRICS
-from hpo.space import Fixed, Hyperparameter, SearchSpace, known
-from hpo.space.catalogue import MODELS
+from hpo.space import Choice, Fixed, FloatRange, Hyperparameter, SearchSpace, known
+from hpo.space.catalogue import ACTIVATIONS, MODELS
 from hpo.training.engine import open_session
 from hpo.values import Fold, RunRequest, RunResult, Scalar, Task, TaskFacts
 
@@ -18,6 +19,15 @@ def space_of(model: str = "mlp") -> SearchSpace:
     return SearchSpace(
         model, tuple(Hyperparameter(k.name, k.section, k.kind, Fixed(k.default), k.default, k.when) for k in entries)
     )
+
+
+def rich_space() -> SearchSpace:
+    """Dense networks whose ranges allow every optional part: what the compiled engine's program holds."""
+    strength = FloatRange(0.0, 0.9)
+    ranges = {"activation": Choice(ACTIVATIONS), **dict.fromkeys(("l1", "l2", "dropout", "input_noise"), strength)}
+    plain = space_of()
+    entries = (replace(h, range=ranges[h.name]) if h.name in ranges else h for h in plain.hyperparameters)
+    return SearchSpace("mlp", tuple(entries))
 
 
 SMALL: dict[str, Scalar] = {"units": 8, "batch_size": 16, "hidden_layers": 2, "learning_rate": 0.01}
@@ -56,11 +66,13 @@ NUMBERS = TaskFacts(Task.REGRESSION, (4,), ())
 
 def session_for(configuration: Mapping[str, Scalar], *, facts: TaskFacts = CLASSES, folds=None, slots: int = 1, **more):
     model = more.pop("model", "mlp")
+    space = more.pop("space", None) or (rich_space() if model == "mlp" else space_of(model))
     folds = folds or [numbers_fold() if facts is NUMBERS else classes_fold(shape=facts.input_shape)]
     metric = METRICS["rmse" if facts is NUMBERS else "accuracy"]
     return open_session(
-        space=space_of(model), structure=configuration, facts=facts, folds=folds, metric=metric, slots=slots, **more
-    )
+        space=space, structure=configuration, facts=facts, folds=folds, metric=metric, slots=slots,
+        **{"engine": "fit", **more},
+    )  # fmt: skip
 
 
 def trained(session, configuration, *, seed: int = 1, epochs: int = 3, fold: int = 0, slot: int = 0) -> RunResult:
