@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.made
 
-.PHONY: demo test check clean
+.PHONY: demo test laws check clean
 
 demo: $(STAMP)  ## from scikit-learn's digits to a tuned, exported network
 	$(BIN)/hpo run studies/digits.toml --storage sqlite:///demo.db --export demo-bundle --fresh
@@ -12,6 +12,12 @@ demo: $(STAMP)  ## from scikit-learn's digits to a tuned, exported network
 
 test: check  ## lint, types, layers, tests
 	$(BIN)/pytest
+
+LAWS := tests/training/test_training_laws_step.py tests/training/test_training_laws.py
+
+laws: $(STAMP)  ## the laws of training in all combinations, on TensorFlow, then on JAX
+	HPO_LAWS=full KERAS_BACKEND=tensorflow $(BIN)/pytest $(LAWS)
+	HPO_LAWS=full KERAS_BACKEND=jax $(BIN)/pytest $(LAWS)
 
 check: $(STAMP)
 	$(BIN)/ruff check .

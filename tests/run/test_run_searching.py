@@ -29,7 +29,7 @@ STARTS: Any = (("handed_on", SPACE.default()), ("default", {**SPACE.default(), "
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     monkeypatch.setattr(hpo.training.engine, "open_session", FakeSession)
-    monkeypatch.setattr(hpo.training.engine, "slots_for", lambda **_: 1)
+    monkeypatch.setattr("hpo.run.cohorts.slots_for", lambda **_: 1)
     with bench(tmp_path) as made:
         yield made
 

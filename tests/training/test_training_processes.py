@@ -28,8 +28,20 @@ from training_support import *
 from hpo.training.skeleton import check_skeleton
 """
 
+ONE_CORE = """
+import os
+if hasattr(os, "sched_setaffinity"):
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+"""
+
 ONE_RUN = """
-print(json.dumps({"digest": digest(trained(session_for(BUSY), BUSY))}))
+print(json.dumps({engine: digest(trained(session_for(BUSY, engine=engine), BUSY)) for engine in ("fit", "compiled")}))
+"""
+
+LAWS = """
+import sys
+import pytest
+sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", "--rootdir", sys.argv[1], *sys.argv[2:]]))
 """
 
 EVERYTHING = """
@@ -65,11 +77,11 @@ def bits():
     return backend.host(hashed_bits((40,), 9, 8, 7)).tolist()
 
 
-def elsewhere(script, **environment):
+def elsewhere(script, before="", **environment):
     here = Path(__file__).parent
     path = os.pathsep.join([str(here), str(here.parent.parent)])
     done = subprocess.run(
-        [sys.executable, "-c", COMMON + script], capture_output=True, text=True, check=False,
+        [sys.executable, "-c", before + COMMON + script], capture_output=True, text=True, check=False,
         env={**os.environ, "PYTHONPATH": path, **environment},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
@@ -93,8 +105,23 @@ def test_jax_trains_and_never_imports_tensorflow():
 
 @pytest.mark.slow
 def test_one_core_in_another_process_gives_the_same_bits():
-    seen = elsewhere(ONE_RUN, TF_NUM_INTRAOP_THREADS="1", TF_NUM_INTEROP_THREADS="1")
-    assert seen["digest"] == digest(trained(session_for(BUSY), BUSY))
+    seen = elsewhere(ONE_RUN, ONE_CORE, TF_NUM_INTRAOP_THREADS="1", TF_NUM_INTEROP_THREADS="1")
+    assert seen == {e: digest(trained(session_for(BUSY, engine=e), BUSY)) for e in ("fit", "compiled")}
+
+
+@pytest.mark.slow
+def test_the_laws_of_a_cohort_hold_under_jax():
+    if find_spec("jax") is None:
+        pytest.skip("jax is not installed")
+    here = Path(__file__).parent
+    # In this order: the last test of the last file looks for TensorFlow.
+    files = [str(here / name) for name in ("test_training_laws_step.py", "test_training_laws.py")]
+    done = subprocess.run(
+        [sys.executable, "-c", LAWS, str(here.parent.parent), *files], capture_output=True, text=True, check=False,
+        env={"HPO_LAWS": "few", **os.environ, "PYTHONPATH": str(here.parent.parent), "KERAS_BACKEND": "jax"},
+    )  # fmt: skip
+    print(done.stdout.splitlines()[-1])
+    assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
 
 
 def test_workers_share_gpus_round_robin(monkeypatch):
