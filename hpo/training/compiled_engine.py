@@ -2,8 +2,8 @@
 
 On a CPU a block has eight slots, four of a wide network, whatever the cohort's size, and blocks train side by side on
 as many threads as there are cores: eight slots are as fast a run as thirty-two, two threads with a block each nearly
-twice as fast as one block on two cores, and a run's numbers do not depend on how many slots its cohort has. On a GPU the
-cohort is one block.
+twice as fast as one block on two cores, and a run's numbers do not depend on how many slots its cohort has. On a GPU
+the cohort is one block.
 """
 
 import os

@@ -14,11 +14,11 @@ from training_support import (
     numbers_of,
     rich_space,
     session_for,
+    space_of,
     trained,
 )
 
 from hpo.space.catalogue import ACTIVATIONS, BATCH_NORMALIZATION, INITIALIZERS, OPTIMIZERS, SCHEDULES, Kind
-from hpo.space.space import SearchSpace
 from hpo.training import backend, builder, schedules
 from hpo.training.dense import Dense
 from hpo.training.program import predictions
@@ -194,10 +194,12 @@ def test_the_exported_model_predicts_what_the_run_predicted(normalization, facts
 
 
 def test_a_part_that_the_space_rules_out_is_refused():
-    plain = SearchSpace("mlp", tuple(h for h in SPACE.hyperparameters))
-    session = cohort(8, space=plain, configuration=configured(plain))
-    with pytest.raises(ValueError, match="another structure"):
-        begin(session, 0, configured(plain, batch_normalization="before"))
+    plain = configured(SPACE)
+    session = cohort(8, space=space_of(), configuration=plain)
+    begin(session, 0, plain)
+    for part in ({"dropout": 0.3}, {"input_noise": 0.1}, {"l1": 0.1}, {"l2": 0.1}, {"activation": "tanh"}):
+        with pytest.raises(ValueError, match="another structure"):
+            begin(session, 1, {**plain, **part})
 
 
 def test_tensorflow_stays_out_of_a_process_with_jax():
