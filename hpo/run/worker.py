@@ -14,6 +14,7 @@ from hpo.records.artifacts import ArtifactStore, pack
 from hpo.records.queue import Queue
 from hpo.records.rows import FinishedRun, LeasedRun
 from hpo.records.studies import Studies
+from hpo.run.lanes import Lanes
 from hpo.run.trainer import Ended, Trainer
 from hpo.space import SearchSpace
 from hpo.space.plain import space_from_plain
@@ -39,7 +40,8 @@ class Worker:
 
     def __init__(
         self, *, spec: StudySpec, dataset: Dataset, studies: Studies, queue: Queue, store: ArtifactStore, study_id: int,
-        worker_id: str, grasp: int = GRASP, alone: bool = False, enough: Callable[[], bool] = lambda: False,
+        worker_id: str, grasp: int = GRASP, lanes: int = 1, alone: bool = False,
+        enough: Callable[[], bool] = lambda: False,
         progress: Callable[[Sequence[LeasedRun]], None] = lambda runs: None,
     ) -> None:  # fmt: skip
         self._spec, self._dataset, self._studies, self._queue, self._store = spec, dataset, studies, queue, store
@@ -47,35 +49,40 @@ class Worker:
         self._enough, self._progress = enough, progress
         self._folds = tuple(dataset.fold(i) for i in range(dataset.folds))
         self._spaces: dict[int, SearchSpace] = {}
-        self._trainer = Trainer(self._structure, self._open_session)
+        self._lanes = Lanes(Trainer(self._structure, self._open_session) for _ in range(lanes))
 
     @property
     def idle(self) -> bool:
         """Whether it holds no run."""
-        return self._trainer.idle
+        return self._lanes.idle
 
     def step(self) -> int:
         """Train until some runs have ended, and hand them in together: how many.
 
         0: none was waiting, or no more are to be begun and those in training have ended; the rest went back then.
         """
-        if self._trainer.idle:
-            self._trainer.add(self._queue.lease(self._study_id, self._worker_id, self._grasp, LEASE_SECONDS))
-        while not self._trainer.idle:
+        self._lanes.take(self._leased)
+        while not self._lanes.idle:
             begin = not self._enough()
-            if not begin and not self._trainer.training:
-                self._trainer.drop()
+            if not begin and not self._lanes.training:
+                self._lanes.drop()
                 self._queue.release(self._worker_id)
                 break
-            if ended := self._trainer.advance(begin=begin):
+            if ended := self._lanes.advance(begin=begin):
                 self._hand_in(ended)
                 return len(ended)
         return 0
 
     def close(self) -> None:
         """Give leases back and models up."""
-        self._trainer.close()
+        self._lanes.close()
         self._queue.release(self._worker_id)
+
+    def _leased(self) -> list[LeasedRun]:
+        runs = self._queue.lease(self._study_id, self._worker_id, self._grasp, LEASE_SECONDS)
+        for run in runs:
+            self._space(run.stage_id)  # read here: a lane's thread asks no database
+        return runs
 
     def _hand_in(self, ended: Sequence[Ended]) -> None:
         """Record what came out, or raise what stopped a run that cannot be done without (see the class)."""

@@ -8,6 +8,7 @@ from hpo.records.queue import Queue
 from hpo.run import interrupts
 from hpo.run.context import Context
 from hpo.run.events import Note
+from hpo.run.lanes import lanes_here
 from hpo.run.leading import Lead
 from hpo.run.processes import Pool
 from hpo.run.renewal import Allowance, bound, resident_memory
@@ -35,7 +36,7 @@ def training(ctx: Context, lead: Lead, data_dir: str | None, artifacts: str) -> 
         allowance = Allowance(memory, since=resident_memory())
         worker = Worker(
             spec=ctx.spec, dataset=ctx.dataset, studies=ctx.studies, queue=Queue(ctx.database), store=ctx.store,
-            study_id=ctx.study.id, worker_id=ctx.worker_id, alone=True,
+            study_id=ctx.study.id, worker_id=ctx.worker_id, alone=True, lanes=lanes_here(),
             enough=lambda: time.monotonic() > ctx.deadline or interrupts.seen() or allowance.passed(),
         )  # fmt: skip
         stack.callback(worker.close)

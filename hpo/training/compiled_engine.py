@@ -84,6 +84,9 @@ class CompiledSession:
         """Train every occupied, unfinished slot by up to so many epochs."""
         began = time.perf_counter()
         before = [len(run.tape) if run else 0 for run in self._slots]
+        for run in self._slots:
+            if run is not None and not run.epochs:
+                run.tape.outcome = Outcome.DONE
         busy = [i for i in range(len(self._blocks)) if self._live(i)]
         for _ in self._pool.map(lambda i: self._advance_block(i, epochs), busy):
             pass
