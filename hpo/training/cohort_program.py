@@ -5,7 +5,6 @@ All else is its input: so it serves every run of the structure, and later stages
 """
 
 import threading
-import time
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, NamedTuple
@@ -19,7 +18,7 @@ from hpo.values import Array
 class Block(NamedTuple):
     """The state of some slots, an array with a row for each slot: see `Dense.packed`.
 
-    One long array instead of a dozen: a program of the many small ones takes twice as long to compile.
+    Long arrays instead of a dozen small ones, of which each is compiled by itself in every place it is used.
     """
 
     weights: Any
@@ -49,8 +48,6 @@ class CohortProgram:
 
     network: Dense
     slots: int
-    seconds: float = 0.0
-    """What its first call took."""
     _first: threading.Lock = field(default_factory=threading.Lock)
     _ready: bool = False
 
@@ -83,10 +80,8 @@ class CohortProgram:
         if self._ready:
             return self._epoch(*arguments)
         with self._first:
-            began = time.perf_counter()
             result = self._epoch(*arguments)
-            if not self._ready:
-                self.seconds, self._ready = time.perf_counter() - began, True
+            self._ready = True
         return result
 
     def _train_and_measure(

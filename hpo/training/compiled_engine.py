@@ -59,7 +59,8 @@ class CompiledSession:
         self._size = block_slots(self._network.width) if self._device == "cpu" else slots
         self._slots: list[_Run | None] = [None] * slots
         self._program = program_for(self._network, self._size)
-        self._data = self._load()
+        with seam.room():
+            self._data = self._load()
         self._blocks = [_Place(self._program) for _ in range(-(-slots // self._size))]
         self._pool = ThreadPoolExecutor(min(len(self._blocks), os.cpu_count() or 1), "hpo-block")
 
@@ -67,11 +68,6 @@ class CompiledSession:
     def slots(self) -> int:
         """How many runs can be in training at once."""
         return len(self._slots)
-
-    @property
-    def compile_seconds(self) -> float:
-        """What the first call of this session's program took in this process."""
-        return self._program.seconds
 
     def put(self, slot: int, request: RunRequest) -> None:
         """Begin a run in a free slot. Raises ValueError where the slot is taken or the structure is another."""
@@ -205,11 +201,12 @@ class CompiledSession:
         ]  # fmt: skip
 
     def _advance_block(self, index: int, epochs: int) -> None:
-        for _ in range(epochs):
-            live = self._live(index)
-            if not live:
-                return
-            self._epoch(index, live)
+        with seam.room():
+            for _ in range(epochs):
+                live = self._live(index)
+                if not live:
+                    return
+                self._epoch(index, live)
 
     def _epoch(self, index: int, live: list[tuple[int, _Run]]) -> None:
         size, steps, kind = self._size, self._steps, self._network.dtype

@@ -1,11 +1,13 @@
 """What the compiled engine needs of a framework: gradient, loop, map over chunks, compile. TensorFlow or JAX."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from hpo.training.backend import keras
+from hpo.training.session import OutOfMemory
 from hpo.values import Array
 
 Tensors = list[Any]
@@ -62,6 +64,19 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     import tensorflow as tf
 
     return tf.function(function, jit_compile=True, autograph=False)  # type: ignore[no-any-return]
+
+
+@contextmanager
+def room() -> Iterator[None]:
+    """Turns what a framework raises where the device has no memory left into OutOfMemory."""
+    try:
+        yield
+    except MemoryError as error:
+        raise OutOfMemory from error
+    except Exception as error:
+        if "RESOURCE_EXHAUSTED" in str(error) or type(error).__name__ == "ResourceExhaustedError":
+            raise OutOfMemory from error
+        raise
 
 
 def to_device(arrays: Sequence[Any]) -> Tensors:

@@ -21,7 +21,7 @@ from hpo.training import builder
 from hpo.training.compiled_engine import CompiledSession
 from hpo.training.engine import engine_for, open_session
 from hpo.training.fit_engine import FitSession
-from hpo.training.session import Session
+from hpo.training.session import OutOfMemory, Session
 from hpo.values import Outcome, RunRequest
 
 SPACE = rich_space()
@@ -294,3 +294,16 @@ def test_a_custom_model_trains_and_repeats():
     trained(session, {**configuration, "dropout": 0.0}, seed=2)
     assert numbers_of(trained(session, configuration, epochs=5)) == numbers_of(first)
     assert first.training_loss < first.curve.training_loss[0]
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating")])
+def test_a_device_without_room_says_so(error, monkeypatch):
+    session = session_for(BUSY, engine="compiled", slots=8)
+    run(session, 0, BUSY)
+
+    def full(*arguments):
+        raise error
+
+    monkeypatch.setattr(session._program, "epoch", full)
+    with pytest.raises(OutOfMemory):
+        session.advance(1)
