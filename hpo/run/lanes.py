@@ -1,12 +1,15 @@
 """Cohorts of several structures in training side by side, each in a thread of its own.
 
-A structure's program takes seconds to compile, on one core: meanwhile another lane trains on the next. What a run gives
-does not depend on the lanes, only the order in which runs end does.
+A structure's program takes seconds to compile, on one core: meanwhile another lane trains on the next. What a run
+gives does not depend on the lanes, only the order in which runs end does. Runs in one slot (Keras's own loop, a model of
+the user's) take turns: building such a model may draw from generators that belong to the process.
 """
 
 import os
+import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import nullcontext
 
 from hpo.records.rows import LeasedRun
 from hpo.run.trainer import Ended, Trainer
@@ -29,6 +32,7 @@ class Lanes:
         self._trainers = list(trainers)
         self._pool = ThreadPoolExecutor(len(self._trainers), "hpo-lane")
         self._busy: dict[Future[list[Ended]], Trainer] = {}
+        self._turn = threading.Lock()
 
     @property
     def idle(self) -> bool:
@@ -60,7 +64,7 @@ class Lanes:
             return self._trainers[0].advance(begin=begin)
         for trainer in self._resting():
             if trainer.training or (begin and not trainer.idle):
-                self._busy[self._pool.submit(trainer.advance, begin=begin)] = trainer
+                self._busy[self._pool.submit(self._advance, trainer, begin)] = trainer
         first = next(iter(wait(self._busy, return_when=FIRST_COMPLETED).done))
         del self._busy[first]
         return first.result()
@@ -72,6 +76,10 @@ class Lanes:
         for trainer in self._trainers:
             trainer.close()
         self._pool.shutdown()
+
+    def _advance(self, trainer: Trainer, begin: bool) -> list[Ended]:
+        with self._turn if trainer.slots == 1 else nullcontext():
+            return trainer.advance(begin=begin)
 
     def _resting(self) -> list[Trainer]:
         """Trainers that no thread is in."""

@@ -62,6 +62,12 @@ class Trainer:
         """Whether a run has begun and not ended."""
         return bool(self._training)
 
+    @property
+    def slots(self) -> int:
+        """Of the session that the next step takes; not to be asked of an idle trainer."""
+        first = self._first()
+        return min(first.slots, self._room.get(self._structure(first), first.slots))
+
     def add(self, runs: Iterable[LeasedRun]) -> None:
         """Let runs wait for a slot: those of one lease, once what was there before has ended."""
         self._waiting.extend(runs)
@@ -84,7 +90,7 @@ class Trainer:
         """
         ended: list[Ended] = []
         self._suspects = self._alike()
-        structure, slots = self._structure(self._first()), self._slots()
+        structure, slots = self._structure(self._first()), self.slots
         try:
             self._train(structure, slots, begin, ended)
         except _TrainingFailed as failed:
@@ -121,10 +127,6 @@ class Trainer:
         """The runs that the session to open is for."""
         slots = self._first().slots
         return [run for run in (*self._training.values(), *self._waiting) if run.slots == slots]
-
-    def _slots(self) -> int:
-        first = self._first()
-        return min(first.slots, self._room.get(self._structure(first), first.slots))
 
     def _opened(self, structure: Hashable, slots: int) -> Session:
         key = (structure, slots)

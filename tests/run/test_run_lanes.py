@@ -1,6 +1,7 @@
 """Lanes: structures train side by side, and nothing that has ended is forgotten."""
 
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,6 +48,26 @@ def test_a_structure_waits_for_no_other(here: Bench, monkeypatch: pytest.MonkeyP
     worker = here.worker(lanes=2)
     assert drain(worker) == 2
     worker.close()
+
+
+def test_runs_in_one_slot_take_turns(here: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage, inside = here.stage(), threading.Lock()
+    for number, units in enumerate((8, 64, 200)):
+        here.trial(stage, number, units=units, runs=2)
+
+    class Alone(FakeSession):
+        def advance(self, epochs: int) -> None:
+            if not inside.acquire(blocking=False):
+                raise RuntimeError("another is in training")
+            time.sleep(0.02)
+            super().advance(epochs)
+            inside.release()
+
+    monkeypatch.setattr(hpo.training.engine, "open_session", Alone)
+    worker = here.worker(lanes=3)
+    assert drain(worker) == 6
+    worker.close()
+    assert {state for state, _ in here.runs(stage)} == {"done"}
 
 
 def test_lanes_with_results_that_nobody_has_taken_are_not_idle(here: Bench) -> None:
