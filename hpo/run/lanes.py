@@ -1,8 +1,8 @@
 """Cohorts of several structures in training side by side, each in a thread of its own.
 
 A structure's program takes seconds to compile, on one core: meanwhile another lane trains on the next. What a run
-gives does not depend on the lanes, only the order in which runs end does. Runs in one slot (Keras's own loop, a model of
-the user's) take turns: building such a model may draw from generators that belong to the process.
+gives does not depend on the lanes, only the order in which runs end does. Runs in one slot (Keras's own loop, a model
+of the user's) take turns: building such a model may draw from generators that belong to the process.
 """
 
 import os
