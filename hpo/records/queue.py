@@ -208,13 +208,6 @@ class Queue:
         with self._db.read() as connection:
             return trial_reading.trials(self._db, connection, stage_id, with_runs=with_runs, numbers=numbers)
 
-    def running(self, stage_id: int) -> frozenset[int]:
-        """The numbers of the stage's trials that are running."""
-        trial = schema.trial
-        query = sa.select(trial.c.number).where(trial.c.stage_id == stage_id, trial.c.state == "running")
-        with self._db.read() as connection:
-            return frozenset(connection.execute(query).scalars())
-
     def slots(self, study_id: int, structures: Iterable[str]) -> dict[str, int]:
         """The fewest slots, more than one, that runs of a structure had in this study; without such runs left out."""
         run, trial, stage = schema.run, schema.trial, schema.stage

@@ -12,9 +12,13 @@ from collections.abc import Callable, Mapping, Sequence
 
 from hpo.records.rows import NewRun, Purpose
 from hpo.run.context import Context
+from hpo.run.renewal import machine_memory
 from hpo.space import SearchSpace
 from hpo.training.choosing import FEWEST, slots_for
 from hpo.values import Configuration, RunRequest, fingerprint
+
+SHARE = 4
+"""A cohort may take this part of the machine's memory."""
 
 
 def new_runs(
@@ -48,6 +52,7 @@ def planned(
 
 
 def _slots_for(ctx: Context, space: SearchSpace, configuration: Configuration, runs: int) -> int:
+    memory = machine_memory()
     return slots_for(
         space=space,
         configuration=configuration,
@@ -56,4 +61,5 @@ def _slots_for(ctx: Context, space: SearchSpace, configuration: Configuration, r
         runs=runs,
         engine=ctx.spec.training.engine,
         precision=ctx.spec.training.precision,
+        memory=None if memory is None else memory // SHARE,
     )

@@ -1,7 +1,5 @@
 """Which engine trains a structure, and in how many slots: decided without loading a framework."""
 
-import os
-
 import numpy as np
 
 from hpo.errors import InputError, Problem
@@ -49,15 +47,16 @@ def slots_for(
 ) -> int:  # fmt: skip
     """How many slots a session should have for so many runs of one structure; 1 where they train one after another.
 
-    `rows`: of the training set. `memory`: bytes that the slots may take; None: a quarter of the machine's. A function
-    of its arguments and of the machine alone, so that a resumed study gets the same cohorts.
+    `rows`: of the training set. `memory`: bytes that the slots may take; None: any. A function of its arguments alone,
+    so that a resumed study gets the same cohorts.
     """
     if engine_for(space=space, slots=runs, engine=engine, precision=precision)[0] == "fit":
         return 1
-    budget = memory or _machine_memory() // 4
-    each = bytes_a_slot(configuration, facts, rows)
     wanted = min(-(-runs // BLOCK) * BLOCK, MOST)
-    return max(min(wanted, int(budget // each) // BLOCK * BLOCK), 1)
+    if memory is None:
+        return wanted
+    fitting = memory // bytes_a_slot(configuration, facts, rows)
+    return max(min(wanted, fitting // BLOCK * BLOCK), 1)
 
 
 def block_slots(width: int) -> int:
@@ -77,7 +76,3 @@ def bytes_a_slot(configuration: Configuration, facts: TaskFacts, rows: int) -> i
     batch = min(int(configuration["batch_size"]), rows)
     activations = max(3 * batch, MEASURED_AT_ONCE) * (inputs + layers * width + facts.outputs)
     return 4 * (8 * parameters + 2 * activations + rows)
-
-
-def _machine_memory() -> int:
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -23,8 +23,7 @@ from hpo.training.choosing import MEASURED_AT_ONCE, block_slots
 from hpo.training.cohort_program import Block, CohortProgram, Data, program_for
 from hpo.training.curves import Scores, Tape, ended, row_order
 from hpo.training.dense import Dense
-from hpo.training.losses import own_unit
-from hpo.training.program import EvaluationRows, measured, program_targets
+from hpo.training.program import EvaluationRows, program_targets, scored
 from hpo.values import Array, Configuration, Fold, Outcome, RunRequest, RunResult, TaskFacts, read_only
 
 
@@ -239,13 +238,8 @@ class CompiledSession:
 
     def _scores(self, run: _Run, outputs: Array) -> tuple[Scores, Array]:
         """The four scores of a slot's outputs, and the predictions on the validation rows."""
-        rows, task = self._measured[run.request.fold], self._facts.task
-        training, validation, p_probe, p_valid = measured(task, rows, outputs[: len(rows.x)])
-        return (
-            training, validation,
-            self._metric(own_unit(task, rows.y_probe, rows.fold), p_probe),
-            self._metric(own_unit(task, rows.fold.y_valid, rows.fold), p_valid),
-        ), p_valid  # fmt: skip
+        rows = self._measured[run.request.fold]
+        return scored(self._facts.task, self._metric, rows, outputs[: len(rows.x)])
 
 
 class _Place:

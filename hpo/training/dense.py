@@ -60,11 +60,10 @@ class Dense:
         return list(pairwise(sizes))
 
     def admits(self, configuration: Configuration) -> bool:
-        """Whether the program has all parts that the configuration asks for."""
+        """Whether the program has all parts that a configuration of its structure asks for."""
         asks = {name: float(configuration[name]) > 0 for name in ("l1", "l2", "dropout", "input_noise")}
         return (
             configuration["activation"] in self.activations
-            and padded_width(int(configuration["units"])) == self.width
             and (self.penalty or not (asks["l1"] or asks["l2"]))
             and (self.dropout or not asks["dropout"])
             and (self.input_noise or not asks["input_noise"])

@@ -13,9 +13,8 @@ from hpo.training import backend, schedules
 from hpo.training.backend import keras
 from hpo.training.builder import count_parameters, exported_weights
 from hpo.training.curves import Scores, Tape, ended, row_order
-from hpo.training.losses import own_unit
 from hpo.training.optimizers import family
-from hpo.training.program import EvaluationRows, Network, Program, Rows, measured, program_key
+from hpo.training.program import EvaluationRows, Network, Program, Rows, program_key, scored
 from hpo.values import Array, Configuration, Fold, Outcome, RunRequest, RunResult, TaskFacts, read_only
 
 
@@ -218,14 +217,7 @@ class FitSession:
     def _scores(self, run: _Run, rows: EvaluationRows | None = None) -> tuple[Scores, Array]:
         """The four scores of the resident weights, and the predictions on the validation rows."""
         rows = rows or self._load_fold(run.request.fold)
-        task = self._facts.task
-        outputs = run.program.network.evaluate(rows)
-        training, validation, p_probe, p_valid = measured(task, rows, outputs)
-        return (
-            training, validation,
-            self._metric(own_unit(task, rows.y_probe, rows.fold), p_probe),
-            self._metric(own_unit(task, rows.fold.y_valid, rows.fold), p_valid),
-        ), p_valid  # fmt: skip
+        return scored(self._facts.task, self._metric, rows, run.program.network.evaluate(rows))
 
 
 class _Epochs(keras.callbacks.Callback):  # type: ignore[misc]

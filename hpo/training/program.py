@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from hpo.metrics import Metric
 from hpo.space import SearchSpace
 from hpo.training import backend
 from hpo.training.backend import keras, ops
 from hpo.training.builder import build, exported_variables, fresh_weights, presence
+from hpo.training.curves import Scores
 from hpo.training.layers import set_strengths
-from hpo.training.losses import mean_loss, predictions, program_loss
+from hpo.training.losses import mean_loss, own_unit, predictions, program_loss
 from hpo.training.optimizers import TunableOptimizer, family
 from hpo.values import Array, Configuration, Fold, Task, TaskFacts
 
@@ -144,6 +146,15 @@ def program_key(configuration: Configuration) -> tuple[object, ...]:
 def program_targets(y: Array) -> Array:
     """Targets as programs take them: 32 bits."""
     return y.astype(np.int32 if np.issubdtype(y.dtype, np.integer) else np.float32)
+
+
+def scored(task: Task, metric: Metric, rows: EvaluationRows, outputs: Array) -> tuple[Scores, Array]:
+    """The four scores of a run's outputs on probe and validation rows, and its predictions on the latter."""
+    training, validation, p_probe, p_valid = measured(task, rows, outputs)
+    on_probe, on_valid = (
+        metric(own_unit(task, y, rows.fold), p) for y, p in ((rows.y_probe, p_probe), (rows.fold.y_valid, p_valid))
+    )
+    return (training, validation, on_probe, on_valid), p_valid
 
 
 def measured(task: Task, rows: EvaluationRows, outputs: Array) -> tuple[float, float, Array, Array]:

@@ -281,7 +281,7 @@ def test_artifacts_of_runs_can_be_forgotten(bench: Bench) -> None:
     assert [t.runs[0].artifact is None for t in bench.queue.trials(stage.id)] == [True, False]
 
 
-def test_trials_are_read_by_number_and_the_running_ones_are_known(bench: Bench) -> None:
+def test_trials_are_read_by_number(bench: Bench) -> None:
     stage, other = bench.stage(), bench.stage("squeeze")
     bench.queue.add_trials(stage, [trial(n, runs=2) for n in range(6)])
     bench.queue.add_trials(other, [trial(0), trial(3)])
@@ -290,8 +290,6 @@ def test_trials_are_read_by_number_and_the_running_ones_are_known(bench: Bench) 
     assert bench.queue.trials(stage.id, numbers=[4, 99, 1, 4]) == [whole[1], whole[4]]
     assert [len(t.runs) for t in bench.queue.trials(stage.id, numbers={1})] == [2]
     assert bench.queue.trials(stage.id, False, numbers=()) == []
-    assert bench.queue.running(stage.id) == {1, 2, 3, 5}
-    assert bench.queue.running(other.id) == {0, 3}
 
 
 def test_a_run_says_why_its_engine_trained_it_and_in_how_many_slots(bench: Bench) -> None:
