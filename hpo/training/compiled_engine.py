@@ -8,7 +8,7 @@ the cohort is one block.
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -38,6 +38,9 @@ class _Run:
     """Weights and moments at the exact width, once the run has ended: its place in the block may be overwritten."""
 
 
+_Scored = tuple[int, _Run, tuple[Scores, Array]]
+
+
 class CompiledSession:
     """See `hpo.training.session.Session`: its laws hold here, its methods mean the same."""
 
@@ -61,7 +64,8 @@ class CompiledSession:
         with seam.room():
             self._data = self._load()
         self._blocks = [_Place(self._program) for _ in range(-(-slots // self._size))]
-        self._pool = ThreadPoolExecutor(min(len(self._blocks), os.cpu_count() or 1), "hpo-block")
+        # More threads than cores: while one reads its block's curves on the host, another's program runs.
+        self._pool = ThreadPoolExecutor(min(len(self._blocks), 2 * (os.cpu_count() or 1)), "hpo-block")
 
     @property
     def slots(self) -> int:
@@ -102,7 +106,8 @@ class CompiledSession:
         tape = run.tape
         scores, predictions = tape.kept_scores, tape.kept_predictions
         if predictions is None:
-            scores, predictions = self._scores(run, self._outputs_now(slot))
+            block, at = divmod(slot, self._size)
+            ((_, _, (scores, predictions)),) = self._scored([(at, run)], self._blocks[block].measure(self._data))
         weights = tape.best_weights or self._state(slot)[0]
         return RunResult(
             tape.outcome or Outcome.DONE, tape.curve(), tape.best_epoch, *scores,
@@ -221,8 +226,7 @@ class CompiledSession:
             rows[:, at] = order[: steps * self._batch].reshape(steps, -1) + request.fold * self._longest
             first[at], rates[at] = epoch * steps, float(table[-1])
         z, norm = self._blocks[index].epoch(rule.astype(kind), rows, first, self._data)
-        for at, run in live:
-            scores, predictions = self._scores(run, z[at])
+        for at, run, (scores, predictions) in self._scored(live, z):
             slot, patience = index * size + at, int(run.request.configuration["early_stopping"])
             if run.tape.add((*scores, rates[at], float(norm[at])), predictions, patience):
                 run.tape.best_weights = self._state(slot)[0]
@@ -231,15 +235,13 @@ class CompiledSession:
                 run.state = self._state(slot)
             run.tape.outcome = outcome
 
-    def _outputs_now(self, slot: int) -> Array:
-        block, at = divmod(slot, self._size)
-        outputs: Array = self._blocks[block].measure(self._data)[at]
-        return outputs
-
-    def _scores(self, run: _Run, outputs: Array) -> tuple[Scores, Array]:
-        """The four scores of a slot's outputs, and the predictions on the validation rows."""
-        rows = self._measured[run.request.fold]
-        return scored(self._facts.task, self._metric, rows, outputs[: len(rows.x)])
+    def _scored(self, live: Sequence[tuple[int, _Run]], outputs: Array) -> Iterator[_Scored]:
+        """Of a block's outputs: (place, run, (scores, predictions on the validation rows)) of each of its runs."""
+        for fold in sorted({run.request.fold for _, run in live}):
+            rows, there = self._measured[fold], [(at, run) for at, run in live if run.request.fold == fold]
+            z = outputs[[at for at, _ in there], : len(rows.x)]
+            found = scored(self._facts.task, self._metric, rows, z)
+            yield from ((at, run, each) for (at, run), each in zip(there, found, strict=True))
 
 
 class _Place:

@@ -217,7 +217,7 @@ class FitSession:
     def _scores(self, run: _Run, rows: EvaluationRows | None = None) -> tuple[Scores, Array]:
         """The four scores of the resident weights, and the predictions on the validation rows."""
         rows = rows or self._load_fold(run.request.fold)
-        return scored(self._facts.task, self._metric, rows, run.program.network.evaluate(rows))
+        return scored(self._facts.task, self._metric, rows, run.program.network.evaluate(rows)[None])[0]
 
 
 class _Epochs(keras.callbacks.Callback):  # type: ignore[misc]

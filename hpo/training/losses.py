@@ -19,26 +19,27 @@ def program_loss(task: Task, y: Any, z: Any) -> Any:
     return ops.mean(ops.square(z[:, 0] - ops.cast(y, z.dtype)))
 
 
-def mean_loss(task: Task, y: Array, z: Array) -> float:
-    """The mean loss of rows in float64; NaN or infinite where an output is."""
-    z = z.astype(np.float64)
-    if not np.isfinite(z).all():
-        return float("nan")
-    if task.classifies:
-        top = z.max(1)
-        total = top + np.log(np.exp(z - top[:, None]).sum(1))
-        return float(np.mean(total - z[np.arange(len(y)), y]))
-    with np.errstate(over="ignore"):
-        return float(np.mean((z[:, 0] - y) ** 2))
+def mean_loss(task: Task, y: Array, z: Array) -> Array:
+    """The mean loss of rows in float64, (...); z (..., rows, outputs). NaN where an output is no finite number."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        z = z.astype(np.float64)
+        if task.classifies:
+            top = z.max(-1)
+            total = top + np.log(np.exp(z - top[..., None]).sum(-1))
+            losses = total - z[..., np.arange(len(y)), y]
+        else:
+            losses = (z[..., 0] - y) ** 2
+        return np.where(np.isfinite(z).all((-2, -1)), losses.mean(-1), np.nan)
 
 
 def predictions(task: Task, z: Array, fold: Fold) -> Array:
-    """Class probabilities (rows, classes), or targets in their own unit (rows, 1); float32."""
-    if task.classifies:
-        with np.errstate(invalid="ignore"):
-            e = np.exp(z.astype(np.float64) - z.max(1, keepdims=True))
-            return np.asarray(e / e.sum(1, keepdims=True), np.float32)
-    return np.asarray(z.astype(np.float64) * fold.target_scale + fold.target_offset, np.float32)
+    """Class probabilities (..., rows, classes), or targets in their own unit (..., rows, 1); float32."""
+    with np.errstate(invalid="ignore"):
+        z = z.astype(np.float64)
+        if task.classifies:
+            e = np.exp(z - z.max(-1, keepdims=True))
+            return np.asarray(e / e.sum(-1, keepdims=True), np.float32)
+        return np.asarray(z * fold.target_scale + fold.target_offset, np.float32)
 
 
 def own_unit(task: Task, y: Array, fold: Fold) -> Array:

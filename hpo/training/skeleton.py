@@ -75,7 +75,7 @@ def _loss_at_start(space: SearchSpace, plain: Configuration, facts: TaskFacts, f
     if facts.task.classifies:
         last.bias.assign(np.log(np.maximum(fold.prior, 1e-6)).astype(np.float32))
     expected = prior_loss(facts.task, fold)
-    seen = mean_loss(facts.task, fold.y_train, backend.compiled_outputs(model)(fold.x_train))
+    seen = float(mean_loss(facts.task, fold.y_train, backend.compiled_outputs(model)(fold.x_train)))
     passed = abs(seen - expected) <= _START_TOLERANCE * max(expected, 0.1)
     failed = not np.isfinite(seen)
     return Check(
@@ -153,7 +153,7 @@ def _gradient(space: SearchSpace, plain: Configuration, facts: TaskFacts, fold: 
         _, parts = backend.gradient(model, lambda t, z: program_loss(facts.task, t, z), x, y)
         outputs = backend.compiled_outputs(model)
         errors = gradient_errors(
-            model.trainable_variables, parts, lambda: mean_loss(facts.task, y, outputs(x)), derive(seed, "gradient")
+            model.trainable_variables, parts, lambda: float(mean_loss(facts.task, y, outputs(x))), derive(seed, "gradient")
         )
     if not len(errors):
         return Check("gradient", Status.WARNING, "coordinates to compare", "none", "Every coordinate crosses a kink.")
