@@ -7,7 +7,7 @@
 Same data, space, epochs and cores for all, in one run. A trial is proposed, trained with validation after each epoch,
 and written down with its learning curve; compilation counts, imports do not. Each tool runs in a process of its own
 (benchmarks/peers/) with the settings that its guides recommend for speed, and stores results its usual way. Ours are
-256 trials, against the rate of 32 of each peer. Other options (--engine, --slots, --cohort, --chunk, --structures) go
+256 trials, against the rate of 32 of each peer. Other options (--engine, --slots, --cohort, --lanes, --structures) go
 to peers/ours.py. `--fit default` gives peers the `fit` of the tutorials in place of the tuned one.
 
 Prints ratios, and writes them as Markdown tables with versions. A tool that is not installed, or fails, is named and

@@ -1,26 +1,25 @@
-"""Trains runs of ours in sessions, those of one structure together, and counts what is lost on the way."""
+"""Trains runs of ours as a worker of `hpo run` does, in lanes, and counts what is lost on the way."""
 
 import statistics
 import time
-from collections import OrderedDict, deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field, replace
+from threading import Lock
+from typing import Any
 
 from hpo.records.rows import LeasedRun
+from hpo.run.lanes import Lanes
+from hpo.run.trainer import Trainer
 from hpo.training.session import Session
 from hpo.values import Configuration, RunResult, fingerprint
 
 from .book import Book
-
-_SESSIONS = 8
-"""Kept open at once: a structure that comes back is not compiled anew."""
 
 
 @dataclass
 class Stretch:
     """What the advances of one session took, and how full it was."""
 
-    session: Session
     slots: int
     times: list[float] = field(default_factory=list)
     offered: int = 0
@@ -35,29 +34,58 @@ class Stretch:
         return max(0.0, self.times[0] - statistics.median(self.times[1:]))
 
 
+class _Timed:
+    """A session whose advances are timed."""
+
+    def __init__(self, session: Session, stretch: Stretch) -> None:
+        self._session, self._stretch = session, stretch
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._session, name)
+
+    def advance(self, epochs: int) -> None:
+        began = time.perf_counter()
+        self._session.advance(epochs)
+        self._stretch.times.append(time.perf_counter() - began)
+        self._stretch.offered += self._stretch.slots * epochs
+
+    def result(self, slot: int) -> RunResult:
+        result = self._session.result(slot)
+        self._stretch.used += len(result.curve)
+        return result
+
+
 class Crew:
-    """Runs the trials of a book through sessions."""
+    """Runs the trials of a book."""
 
     def __init__(
         self, book: Book, *, sizing: Callable[[Configuration, int], int],
-        opening: Callable[[Configuration, int], Session], trials: int, cohort: int, chunk: int,
+        opening: Callable[[Configuration, int], Session], trials: int, cohort: int, lanes: int,
     ) -> None:  # fmt: skip
-        """`sizing`: slots for so many runs of a structure. `opening`: a session of them. `chunk`: epochs an advance."""
-        self._book, self._sizing, self._opening = book, sizing, opening
-        self._trials, self._cohort, self._chunk = trials, cohort, chunk
-        self._waiting: dict[str, deque[LeasedRun]] = {}
-        self._open: OrderedDict[str, Stretch] = OrderedDict()
+        """`sizing`: slots for so many runs of a structure. `opening`: a session of them."""
+        self._book, self._sizing, self._opening, self._trials, self._cohort = book, sizing, opening, trials, cohort
+        self._lanes = lanes
+        self._waiting: dict[str, list[LeasedRun]] = {}
+        self._slots: dict[str, int] = {}
+        self._lock = Lock()
         self.stretches: list[Stretch] = []
         self.results: list[tuple[Configuration, RunResult]] = []
-        self.seconds = {"opening": 0.0, "handling": 0.0}
 
     def work(self) -> None:
         """Until every trial is closed."""
-        while self._take(self._cohort):
-            largest = max(self._waiting, key=lambda key: len(self._waiting[key]))
-            self._serve(largest)
-        for stretch in self._open.values():
-            stretch.session.close()
+        lanes = Lanes(Trainer(self._structure, self._open) for _ in range(self._lanes))
+        lanes.take(self._lease)
+        while not lanes.idle:
+            finished = []
+            for ended in lanes.advance(begin=True):
+                if ended.result is None:
+                    raise ended.error or RuntimeError("a run ended without a result")
+                finished.append((ended.run, ended.result))
+            self.results += [(run.request.configuration, result) for run, result in finished]
+            if finished:
+                self._book.hand_in(finished)
+            lanes.take(self._lease)
+        lanes.close()
 
     def empty_share(self) -> float:
         """The part of the sessions' time that slots stood empty, compilation apart."""
@@ -68,71 +96,28 @@ class Crew:
             whole += seconds
         return lost / whole if whole else 0.0
 
-    def _take(self, most: int) -> int:
-        """Ask for proposals unless a cohort waits already; how many runs wait then."""
-        waiting = sum(map(len, self._waiting.values()))
-        wanted = min(most, self._trials - self._book.asked)
-        if wanted > 0 and waiting < self._cohort:
+    def _lease(self) -> list[LeasedRun]:
+        """The runs of the structure that most wait for; new proposals where none of a whole batch is left."""
+        wanted = min(self._cohort, self._trials - self._book.asked)
+        if not self._waiting and wanted > 0:
             for run in self._book.ask(wanted):
-                self._waiting.setdefault(self._key(run), deque()).append(run)
-            waiting += wanted
-        return waiting
+                self._waiting.setdefault(self._key(run), []).append(run)
+        if not self._waiting:
+            return []
+        key = max(self._waiting, key=lambda k: len(self._waiting[k]))
+        group = self._waiting.pop(key)
+        slots = self._slots.setdefault(key, self._sizing(group[0].request.configuration, len(group)))
+        return [replace(run, slots=slots) for run in group]
 
     def _key(self, run: LeasedRun) -> str:
         return fingerprint(self._book.space.structure(run.request.configuration))
 
-    def _serve(self, key: str) -> None:
-        """Train a group until none of it waits, refilling the slots that become free."""
-        stretch = self._stretch(key)
-        session = stretch.session
-        running: dict[int, LeasedRun] = {}
-        while self._fill(key, session, running):
-            began = time.perf_counter()
-            session.advance(self._chunk)
-            stretch.times.append(time.perf_counter() - began)
-            stretch.offered += stretch.slots * self._chunk
-            done = [slot for slot in running if session.finished(slot)]
-            began = time.perf_counter()
-            results = {slot: session.result(slot) for slot in done}
-            for slot in done:
-                stretch.used += len(results[slot].curve)
-                session.free(slot)
-            self.seconds["handling"] += time.perf_counter() - began
-            finished = [(running.pop(slot), results[slot]) for slot in done]
-            self.results += [(run.request.configuration, result) for run, result in finished]
-            if finished:
-                self._book.hand_in(finished)
+    def _structure(self, run: LeasedRun) -> Hashable:
+        return self._key(run)
 
-    def _fill(self, key: str, session: Session, running: dict[int, LeasedRun]) -> int:
-        """Put waiting runs into free slots; how many slots are taken then."""
-        free = [slot for slot in range(session.slots) if slot not in running]
-        if free and not self._waiting.get(key):
-            self._take(len(free))
-        group = self._waiting.get(key, deque())
-        began = time.perf_counter()
-        for slot in free[: len(group)]:
-            running[slot] = group.popleft()
-            session.put(slot, running[slot].request)
-        self.seconds["handling"] += time.perf_counter() - began
-        if not group:
-            self._waiting.pop(key, None)
-        return len(running)
-
-    def _stretch(self, key: str) -> Stretch:
-        group = self._waiting[key]
-        structure = group[0].request.configuration
-        slots = self._sizing(structure, len(group))
-        if key in self._open and self._open[key].slots == 1 < slots:
-            # Opened when a single run of its structure was there: from now on they train together.
-            self._open.pop(key).session.close()
-        if key in self._open:
-            self._open.move_to_end(key)
-            return self._open[key]
-        if len(self._open) >= _SESSIONS:
-            self._open.popitem(last=False)[1].session.close()
-        began = time.perf_counter()
-        stretch = Stretch(self._opening(structure, slots), slots)
-        self.seconds["opening"] += time.perf_counter() - began
-        self._open[key] = stretch
-        self.stretches.append(stretch)
-        return stretch
+    def _open(self, run: LeasedRun, slots: int) -> Session:
+        stretch = Stretch(slots)
+        session = self._opening(run.request.configuration, slots)
+        with self._lock:
+            self.stretches.append(stretch)
+        return _Timed(session, stretch)

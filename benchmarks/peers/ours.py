@@ -6,8 +6,9 @@ import math
 import time
 
 from hpo.records.database import connect
+from hpo.run.lanes import lanes_here
 from hpo.training import backend, fit_engine
-from hpo.training.choosing import slots_for
+from hpo.training.choosing import FEWEST, slots_for
 from hpo.training.engine import open_session
 from hpo.training.session import Session
 from hpo.values import Configuration, Fold, Task, TaskFacts
@@ -35,12 +36,12 @@ def main(options: argparse.Namespace) -> outcome.Outcome:
     case = CASES[options.case]
     space, rows = case.space, load(case.data)
     facts, fold = as_fold(rows)
-    chunk = options.chunk or max(1, case.epochs // 4)
 
     def sizing(structure: Configuration, runs: int) -> int:
         return int(options.slots) or slots_for(
-            space=space, configuration=structure, facts=facts, rows=len(rows.x), runs=runs, engine=options.engine
-        )
+            space=space, configuration=structure, facts=facts, rows=len(rows.x), runs=max(runs, FEWEST),
+            engine=options.engine,
+        )  # fmt: skip
 
     def opening(structure: Configuration, slots: int) -> Session:
         return open_session(
@@ -51,7 +52,9 @@ def main(options: argparse.Namespace) -> outcome.Outcome:
     began = time.perf_counter()
     with connect(f"sqlite:///{options.folder / 'hpo.db'}") as database:
         book = Book(database, space, case.epochs, options.structures)
-        crew = Crew(book, sizing=sizing, opening=opening, trials=options.trials, cohort=options.cohort, chunk=chunk)
+        crew = Crew(
+            book, sizing=sizing, opening=opening, trials=options.trials, cohort=options.cohort, lanes=options.lanes
+        )
         crew.work()
     taken = time.perf_counter() - began
     results = [result for _, result in crew.results]
@@ -59,21 +62,20 @@ def main(options: argparse.Namespace) -> outcome.Outcome:
     shares = [(c, len(r.curve), r.engine == "compiled") for c, r in crew.results]
     engines = sorted({r.engine for r in results})
     slots = [s.slots for s in crew.stretches]
+    lanes = taken * options.lanes
     figures = {
-        "compiling": sum(s.compiling for s in crew.stretches) / taken,
+        "compiling": sum(s.compiling for s in crew.stretches) / lanes,
         "empty_slots": crew.empty_share(),
         "padding": padding_share(space, shares, math.prod(rows.shape), CLASSES),
-        "training": sum(sum(s.times) for s in crew.stretches) / taken,
-        "opening": crew.seconds["opening"] / taken,
-        "handling": crew.seconds["handling"] / taken,
+        "training": sum(sum(s.times) for s in crew.stretches) / lanes,
         "asking": book.seconds["asking"] / taken,
         "records": book.seconds["records"] / taken,
         "sessions": len(crew.stretches),
         "slots": max(slots),
     }
     settings = (
-        f"1 process, engine {' and '.join(engines)}, {_span(slots)} slots, TPE in cohorts of "
-        f"{options.cohort}, {chunk} epochs an advance, all records in SQLite"
+        f"1 process, {options.lanes} lanes, engine {' and '.join(engines)}, {_span(slots)} slots, TPE in cohorts of "
+        f"{options.cohort}, all records in SQLite"
     )
     packages = outcome.versions("keras", "tensorflow", "optuna") | {"hpo": _version()}
     scores = [r.validation_metric for r in results]
@@ -100,6 +102,6 @@ if __name__ == "__main__":
     parser.add_argument("--cohort", type=int, default=32, help="configurations proposed at once")
     parser.add_argument("--structures", type=int, default=3, help="structures that a cohort may open")
     parser.add_argument("--slots", type=int, default=0, help="of a session; 0: what `slots_for` says")
-    parser.add_argument("--chunk", type=int, default=0, help="epochs an advance; 0: a quarter of the run")
+    parser.add_argument("--lanes", type=int, default=lanes_here(), help="sessions side by side, as in `hpo run`")
     asked = parser.parse_args()
     outcome.write(main(asked), asked.output)

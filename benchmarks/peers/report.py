@@ -11,7 +11,7 @@ from .outcome import Outcome, median
 
 _SHARES = {
     "compiling": "compiling", "empty_slots": "empty slots", "padding": "arithmetic lost to padding",
-    "training": "training (compiling in it)", "opening": "opening sessions", "handling": "putting in and taking out",
+    "training": "training (compiling in it)",
     "asking": "proposing", "records": "records",
 }  # fmt: skip
 

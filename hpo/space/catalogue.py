@@ -42,7 +42,7 @@ class Known:
 ACTIVATIONS = ("relu", "leaky_relu", "elu", "selu", "gelu", "swish", "tanh", "sigmoid")
 INITIALIZERS = (
     "match", "xavier_normal", "xavier_uniform", "he_normal", "he_uniform", "lecun_normal", "lecun_uniform",
-    "normal", "uniform", "zeros", "orthogonal",
+    "normal_0.01", "normal_1.0", "uniform", "orthogonal", "constant", "zeros",
 )  # fmt: skip
 OPTIMIZERS = ("sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw")
 SCHEDULES = ("constant", "exponential", "step", "cosine", "warm_restarts")
@@ -57,7 +57,7 @@ SHARED = (
     Known("activation", "architecture", Kind.NUMBER, Choice(ACTIVATIONS), "relu", "of the hidden layers"),
     Known("initializer", "architecture", Kind.START, Choice(INITIALIZERS), "match",
           "of the kernels; match: He for relu and its kin, Xavier for tanh and sigmoid, LeCun for selu; "
-          "normal: deviation 0.05; uniform: +-0.05"),
+          "uniform: +-1/sqrt(fan_in); constant: 0.1"),
     Known("batch_normalization", "architecture", Kind.STRUCTURE, Choice(BATCH_NORMALIZATION), "none",
           "before or after the activation; per channel in convolutions"),
     Known("optimizer", "optimizer", Kind.NUMBER, Choice(OPTIMIZERS), "adam", "the update rule, in Keras's form"),

@@ -15,9 +15,9 @@ import numpy as np
 
 from hpo.errors import InputError, Problem
 from hpo.space import SearchSpace
-from hpo.training.backend import host, keras
+from hpo.training.backend import assign, host, keras
 from hpo.training.custom import custom_model
-from hpo.training.initializers import kernel_initializer
+from hpo.training.initializers import first_kernel
 from hpo.training.layers import HashedDropout, HashedNoise, Penalty, RuntimeLayer, Strengths
 from hpo.values import Array, Configuration, TaskFacts
 
@@ -116,23 +116,22 @@ def build(
                 f"rows of shape {facts.input_shape}", "Use the model mlp for tables.",
             )
         )  # fmt: skip
-    network = _Network(configuration, parts, seed)
+    network = _Network(configuration, parts)
     inputs = keras.Input(facts.input_shape, name="rows")
     x = parts.entry(inputs)
     x = network.convolutions(x) if space.model == "cnn" else network.hidden(x)
     model = keras.Model(inputs, network.output(x, facts.outputs), name=space.model)
     model.hpo_bundled = True
+    assign(exported_variables(model), fresh_weights(model, configuration, seed))
     return model
 
 
 class _Network:
-    """Puts layers on top of each other, counting those with weights: each has a seed of its own."""
+    """Puts layers on top of each other."""
 
-    def __init__(self, configuration: Configuration, parts: _Parts, seed: int) -> None:
+    def __init__(self, configuration: Configuration, parts: _Parts) -> None:
         self.configuration = configuration
         self.parts = parts
-        self.seed = seed
-        self.weighted = 0
         self.normalization = str(configuration["batch_normalization"])
 
     def hidden(self, x: Any) -> Any:
@@ -164,11 +163,8 @@ class _Network:
         return x if x.dtype in ("float32", "float64") else keras.layers.Activation("linear", dtype="float32")(x)
 
     def _weights(self, output: bool = False) -> dict[str, Any]:
-        initializer = kernel_initializer(self.configuration, seed=self.seed, layer=self.weighted, output=output)
-        self.weighted += 1
         # A bias ahead of a batch normalization is subtracted again.
         return {
-            "kernel_initializer": initializer,
             "kernel_regularizer": self.parts.penalty(),
             "use_bias": output or self.normalization != "before",
         }
@@ -194,10 +190,9 @@ def fresh_weights(model: keras.Model, configuration: Configuration, seed: int) -
         for variable in layer.weights:
             if hasattr(layer, "kernel") and variable is layer.kernel:
                 number = kernels.index(layer)
-                initializer = kernel_initializer(
-                    configuration, seed=seed, layer=number, output=number == len(kernels) - 1
-                )
-                weights.append(host(initializer(variable.shape, variable.dtype)))
+                last = number == len(kernels) - 1
+                drawn = first_kernel(configuration, tuple(variable.shape), seed=seed, layer=number, output=last)
+                weights.append(drawn.astype(variable.dtype))
             else:
                 ones = variable.name in ("gamma", "moving_variance")
                 weights.append(np.full(variable.shape, 1.0 if ones else 0.0, variable.dtype))

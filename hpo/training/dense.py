@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from hpo.space import Choice, Fixed, SearchSpace, padded_width
-from hpo.training.backend import host, ops
+from hpo.training.backend import ops
 from hpo.training.builder import BATCH_NORMALIZATION_MOMENTUM, INPUT_NOISE
-from hpo.training.initializers import kernel_initializer
+from hpo.training.initializers import first_kernel
 from hpo.training.layers import bits_at, normal, uniform
 from hpo.values import Array, Configuration, Task, TaskFacts
 
@@ -84,8 +84,8 @@ class Dense:
             if name == "kernel":
                 layer, shape = next(shapes)
                 out = shape[1]
-                initializer = kernel_initializer(configuration, seed=seed, layer=layer, output=layer == self.layers)
-                weights.append(host(initializer(shape, self.dtype)))
+                drawn = first_kernel(configuration, shape, seed=seed, layer=layer, output=layer == self.layers)
+                weights.append(drawn.astype(self.dtype))
             else:
                 weights.append(np.full(out, 1.0 if name in ("gamma", "variance") else 0.0, self.dtype))
         return weights

@@ -153,8 +153,9 @@ def _gradient(space: SearchSpace, plain: Configuration, facts: TaskFacts, fold: 
         _, parts = backend.gradient(model, lambda t, z: program_loss(facts.task, t, z), x, y)
         outputs = backend.compiled_outputs(model)
         errors = gradient_errors(
-            model.trainable_variables, parts, lambda: float(mean_loss(facts.task, y, outputs(x))), derive(seed, "gradient")
-        )
+            model.trainable_variables, parts, lambda: float(mean_loss(facts.task, y, outputs(x))),
+            derive(seed, "gradient"),
+        )  # fmt: skip
     if not len(errors):
         return Check("gradient", Status.WARNING, "coordinates to compare", "none", "Every coordinate crosses a kink.")
     seen = float(np.quantile(errors, _QUANTILE))
