@@ -21,25 +21,33 @@ def program_loss(task: Task, y: Any, z: Any) -> Any:
 
 def mean_loss(task: Task, y: Array, z: Array) -> Array:
     """The mean loss of rows in float64, (...); z (..., rows, outputs). NaN where an output is no finite number."""
+    return _loss_and_answer(task, y, z)[0]
+
+
+def measured(task: Task, y: Array, z: Array, fold: Fold) -> tuple[Array, Array]:
+    """(`mean_loss`, predictions): class probabilities (..., rows, classes), or targets in their unit (..., rows, 1).
+
+    Predictions are float32.
+    """
+    loss, answer = _loss_and_answer(task, y, z)
+    if not task.classifies:
+        answer = answer * fold.target_scale + fold.target_offset
+    return loss, answer.astype(np.float32)
+
+
+def _loss_and_answer(task: Task, y: Array, z: Array) -> tuple[Array, Array]:
+    """The mean loss, and probabilities or standardised numbers, float64: both need the same costly exponentials."""
     with np.errstate(over="ignore", invalid="ignore"):
-        z = z.astype(np.float64)
+        answer = z.astype(np.float64)
         if task.classifies:
-            top = z.max(-1)
-            total = top + np.log(np.exp(z - top[..., None]).sum(-1))
-            losses = total - z[..., np.arange(len(y)), y]
+            logits = answer - answer.max(-1, keepdims=True)
+            answer = np.exp(logits)
+            total = answer.sum(-1, keepdims=True)
+            answer /= total
+            losses = np.log(total[..., 0]) - logits[..., np.arange(len(y)), y]
         else:
-            losses = (z[..., 0] - y) ** 2
-        return np.where(np.isfinite(z).all((-2, -1)), losses.mean(-1), np.nan)
-
-
-def predictions(task: Task, z: Array, fold: Fold) -> Array:
-    """Class probabilities (..., rows, classes), or targets in their own unit (..., rows, 1); float32."""
-    with np.errstate(invalid="ignore"):
-        z = z.astype(np.float64)
-        if task.classifies:
-            e = np.exp(z - z.max(-1, keepdims=True))
-            return np.asarray(e / e.sum(-1, keepdims=True), np.float32)
-        return np.asarray(z * fold.target_scale + fold.target_offset, np.float32)
+            losses = (answer[..., 0] - y) ** 2
+        return np.where(np.isfinite(z).all((-2, -1)), losses.mean(-1), np.nan), answer
 
 
 def own_unit(task: Task, y: Array, fold: Fold) -> Array:

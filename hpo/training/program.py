@@ -16,7 +16,7 @@ from hpo.training.backend import keras, ops
 from hpo.training.builder import build, exported_variables, fresh_weights, presence
 from hpo.training.curves import Scores
 from hpo.training.layers import set_strengths
-from hpo.training.losses import mean_loss, own_unit, predictions, program_loss
+from hpo.training.losses import measured, own_unit, program_loss
 from hpo.training.optimizers import TunableOptimizer, family
 from hpo.values import Array, Configuration, Fold, Task, TaskFacts
 
@@ -156,7 +156,8 @@ def scored(task: Task, metric: Metric, rows: EvaluationRows, outputs: Array) -> 
     """
     parts = []
     for z, y in ((outputs[:, : rows.probe], rows.y_probe), (outputs[:, rows.probe :], rows.fold.y_valid)):
-        p, targets = predictions(task, z, rows.fold), own_unit(task, y, rows.fold)
-        parts.append((mean_loss(task, y, z).tolist(), [metric(targets, each) for each in p], p))
+        loss, p = measured(task, y, z, rows.fold)
+        targets = own_unit(task, y, rows.fold)
+        parts.append((loss.tolist(), [metric(targets, each) for each in p], p))
     (probe_loss, on_probe, _), (valid_loss, on_valid, p_valid) = parts
     return list(zip(zip(probe_loss, valid_loss, on_probe, on_valid, strict=True), p_valid, strict=True))

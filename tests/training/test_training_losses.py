@@ -19,7 +19,7 @@ def test_cross_entropy_of_equal_logits_is_log_of_the_classes():
 
 def test_cross_entropy_in_two_ways_and_keras():
     ours = losses.mean_loss(Task.MULTICLASS, Y, Z)
-    p = losses.predictions(Task.MULTICLASS, Z, classes_fold())
+    p = losses.measured(Task.MULTICLASS, Y, Z, classes_fold())[1]
     assert ours == pytest.approx(METRICS["log_loss"](Y, p), rel=1e-5)
     assert ours == pytest.approx(float(losses.program_loss(Task.MULTICLASS, Y, Z)), rel=1e-5)
     assert ours == pytest.approx(float(keras.losses.SparseCategoricalCrossentropy(from_logits=True)(Y, Z)), rel=1e-5)
@@ -31,7 +31,7 @@ def test_squared_error_in_its_closed_form():
     z = np.array([[1.0], [0.0], [1.0]], np.float32)
     assert losses.mean_loss(Task.REGRESSION, y, z) == pytest.approx(13 / 3)
     assert float(losses.program_loss(Task.REGRESSION, y, z)) == pytest.approx(13 / 3)
-    np.testing.assert_allclose(losses.predictions(Task.REGRESSION, z, numbers_fold()), [[70.0], [50.0], [70.0]])
+    np.testing.assert_allclose(losses.measured(Task.REGRESSION, y, z, numbers_fold())[1], [[70.0], [50.0], [70.0]])
     np.testing.assert_allclose(losses.own_unit(Task.REGRESSION, y, numbers_fold()), [70.0, 90.0, 130.0])
 
 
@@ -41,7 +41,7 @@ def test_an_output_that_is_no_number_has_no_loss(bad):
     z[3, 1] = bad
     assert np.isnan(losses.mean_loss(Task.MULTICLASS, Y, z))
     assert np.isnan(losses.mean_loss(Task.REGRESSION, Y.astype(np.float32), z[:, 1:2]))
-    losses.predictions(Task.MULTICLASS, z, classes_fold())
+    losses.measured(Task.MULTICLASS, Y, z, classes_fold())
 
 
 def test_the_priors_loss():
