@@ -1,6 +1,6 @@
 """The `compiled` engine: the runs of a cohort train together, a block of slots in one XLA program.
 
-On a CPU a block has eight slots, four of a wide network, whatever the cohort's size, and blocks train side by side on
+On a CPU a block has eight slots, four of a large network, whatever the cohort's size, and blocks train side by side on
 as many threads as there are cores: eight slots are as fast a run as thirty-two, two threads with a block each nearly
 twice as fast as one block on two cores, and a run's numbers do not depend on how many slots its cohort has. On a GPU
 the cohort is one block.
@@ -58,7 +58,7 @@ class CompiledSession:
         self._batch = min(int(structure["batch_size"]), rows)
         self._steps = rows // self._batch
         self._longest = max(len(fold.x_train) for fold in folds)
-        self._size = block_slots(self._network.width) if self._device == "cpu" else slots
+        self._size = block_slots(self._network.lengths[0]) if self._device == "cpu" else slots
         self._slots: list[_Run | None] = [None] * slots
         self._program = program_for(self._network, self._size)
         with seam.room():
