@@ -2,10 +2,10 @@
 
     python benchmarks/memory.py [--trials 2000] [--memory 1536] [--epochs 5]
 
-Runs `hpo run` on digits with the bundled space `mlp`, whose overfit stage opens structure after structure,
-and reads the resident memory of it twice a second (its children's included). TensorFlow never frees a compiled
-program, so that a process which has grown to `--memory` MiB is replaced by another: how often is counted. Prints the
-mean of each quarter of the trials, and how many structures there were.
+Runs `hpo run` on digits with the bundled space `mlp`, up to eight structures open in a batch, and reads the resident
+memory of it and its children twice a second. TensorFlow never frees a compiled program, so a process that has grown to
+`--memory` MiB is replaced by another: how often is counted. Prints the mean of each quarter of the trials, and how many
+structures there were.
 """
 
 import argparse
@@ -29,6 +29,9 @@ metric = "accuracy"
 [budget]
 trials = {trials}
 epochs = {epochs}
+[search]
+structures = 8
+plateau = {trials}
 [training]
 memory = {memory}
 """

@@ -159,6 +159,30 @@ class Curve:
         return len(self.training_loss)
 
 
+@dataclass(frozen=True)
+class LayerHealth:
+    """How a layer fares after an epoch, on a few rows of the training probe."""
+
+    epoch: int
+    """0: with the first weights."""
+    layer: str
+    """`hidden 1`, `hidden 2`, ..., `output`."""
+    weight_norm: float
+    """Euclidean, of the kernel."""
+    update_ratio: float
+    """How far the kernel moved in that epoch, as a share of its norm before; NaN where that was not seen."""
+    gradient_norm: float
+    """Euclidean, of the unpenalised loss with respect to the kernel."""
+    activation_mean: float
+    activation_deviation: float
+    dead_share: float
+    """Units that are zero on every row."""
+    saturated_share: float
+    """Activations in the flat ends of tanh (beyond 0.99) or sigmoid (outside 0.01 to 0.99)."""
+    alike_share: float
+    """Units whose incoming weights are those of the layer's mean unit, to one part in a thousand."""
+
+
 @dataclass(frozen=True, eq=False)
 class RunResult:
     """What a training gave. Scores are those of the weights that are kept (see `best_epoch`)."""
@@ -185,6 +209,8 @@ class RunResult:
     """Why this engine trained it, in a few words."""
     slots: int = 1
     """Slots of the cohort that it trained in."""
+    health: tuple[LayerHealth, ...] = ()
+    """At the start, after the first epoch and at the kept one; empty where the network is not the bundled `mlp`."""
 
     @property
     def gap(self) -> float:

@@ -44,14 +44,17 @@ INITIALIZERS = (
     "match", "xavier_normal", "xavier_uniform", "he_normal", "he_uniform", "lecun_normal", "lecun_uniform",
     "normal_0.01", "normal_1.0", "uniform", "orthogonal", "constant", "zeros",
 )  # fmt: skip
-OPTIMIZERS = ("sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw")
-SCHEDULES = ("constant", "exponential", "step", "cosine", "warm_restarts")
+OPTIMIZERS = ("sgd", "momentum", "nesterov", "rmsprop", "adagrad", "adam", "adamw", "nadam", "lion")
+SCHEDULES = (
+    "constant", "exponential", "step", "polynomial", "cosine", "warm_restarts", "cyclic", "one_cycle",
+)  # fmt: skip
 BATCH_NORMALIZATION = ("none", "before", "after")
 
 _WITH_MOMENTUM = (("optimizer", ("momentum", "nesterov")),)
-_ADAMS = (("optimizer", ("adam", "adamw")),)
+_ADAMS = (("optimizer", ("adam", "adamw", "nadam", "lion")),)
+_DECOUPLED = (("optimizer", ("adamw", "lion")),)
 _DECAYING = (("schedule", ("exponential", "step")),)
-_COSINES = (("schedule", ("cosine", "warm_restarts")),)
+_FALLING = (("schedule", ("polynomial", "cosine", "warm_restarts", "cyclic", "one_cycle")),)
 
 SHARED = (
     Known("activation", "architecture", Kind.NUMBER, Choice(ACTIVATIONS), "relu", "of the hidden layers"),
@@ -67,11 +70,15 @@ SHARED = (
     Known("rho", "optimizer", Kind.NUMBER, FloatRange(0.0, 0.9999), 0.9, "decay of the mean square",
           (("optimizer", ("rmsprop",)),)),
     Known("beta_1", "optimizer", Kind.NUMBER, FloatRange(0.0, 0.9999), 0.9, "decay of the mean", _ADAMS),
-    Known("beta_2", "optimizer", Kind.NUMBER, FloatRange(0.0, 0.99999), 0.999, "decay of the mean square", _ADAMS),
-    Known("epsilon", "optimizer", Kind.NUMBER, FloatRange(1e-12, 1.0, log=True), 1e-7, "added outside the root",
-          (("optimizer", ("rmsprop", "adam", "adamw")),)),
+    Known("beta_2", "optimizer", Kind.NUMBER, FloatRange(0.1, 0.99999), 0.999,
+          "decay of the mean square; of the mean for lion, where 0.99 is customary", _ADAMS),
+    Known("epsilon", "optimizer", Kind.NUMBER, FloatRange(1e-12, 1.0, log=True), 1e-7,
+          "keeps the divisor from zero: inside the root for rmsprop and adagrad, outside for the others",
+          (("optimizer", ("rmsprop", "adagrad", "adam", "adamw", "nadam")),)),
     Known("weight_decay", "optimizer", Kind.NUMBER, FloatRange(0.0, 1.0), 0.004, "decoupled, a step, times the rate",
-          (("optimizer", ("adamw",)),)),
+          _DECOUPLED),
+    Known("clip_norm", "optimizer", Kind.NUMBER, FloatRange(0.0, 1e6), 0.0,
+          "gradients of a larger norm, over all weights together, are scaled down to it; 0: off"),
     Known("batch_size", "optimizer", Kind.STRUCTURE, IntRange(1, 65536, log=True), 32,
           "rows a step; clipped to the training rows"),
     Known("schedule", "schedule", Kind.NUMBER, Choice(SCHEDULES), "constant", "how the rate moves over the epochs"),
@@ -79,9 +86,11 @@ SHARED = (
           "factor every decay_epochs: smooth for exponential, at once for step", _DECAYING),
     Known("decay_epochs", "schedule", Kind.NUMBER, FloatRange(0.1, 10000.0, log=True), 10.0, "see decay_rate",
           _DECAYING),
-    Known("alpha", "schedule", Kind.NUMBER, FloatRange(0.0, 1.0), 0.0, "lowest multiplier", _COSINES),
+    Known("alpha", "schedule", Kind.NUMBER, FloatRange(0.0, 1.0), 0.0, "lowest multiplier, or the last", _FALLING),
+    Known("power", "schedule", Kind.NUMBER, FloatRange(0.1, 10.0), 1.0, "of the polynomial; 1 falls in a line",
+          (("schedule", ("polynomial",)),)),
     Known("first_cycle", "schedule", Kind.NUMBER, FloatRange(0.1, 10000.0, log=True), 5.0,
-          "epochs of the first cycle", (("schedule", ("warm_restarts",)),)),
+          "epochs of the first cycle; of each cycle for cyclic", (("schedule", ("warm_restarts", "cyclic")),)),
     Known("cycle_growth", "schedule", Kind.NUMBER, FloatRange(1.0, 10.0), 2.0,
           "each cycle is this many times as long as the one before", (("schedule", ("warm_restarts",)),)),
     Known("warmup_epochs", "schedule", Kind.NUMBER, FloatRange(0.0, 10000.0), 0.0,

@@ -60,7 +60,7 @@ class CohortProgram:
     ) -> tuple[Block, Array, Array]:
         """Train every slot for an epoch: (state, outputs (slots, rows, outputs), gradient norms (slots,)).
 
-        `rule` (steps, slots, 9): see `update_rule`. `rows` (steps, slots, batch): rows of `data.x`. `first`
+        `rule` (steps, slots, 10): see `update_rule`. `rows` (steps, slots, batch): rows of `data.x`. `first`
         (slots,): the number of the epoch's first step. `fold` (slots,): which fold each slot is measured on.
         """
         arguments = (
@@ -91,9 +91,12 @@ class CohortProgram:
             w, s, m, v, square = state
             x_batch, y_batch = ops.take(x, rows[i], axis=0), ops.take(y, rows[i], axis=0)
             g, s = self._gradient(w, s, numbers, x_batch, y_batch, first + i)
+            added = ops.sum(ops.square(g), axis=1)
+            if self.network.clipping:
+                g = update_rule.clipped(g, added[:, None], numbers["clip_norm"][:, None])
             table = ops.reshape(ops.transpose(rule[i]), (-1, self.slots, 1))
-            w, m, v = update_rule.step(w, m, v, g, table)
-            return w, s, m, v, square + ops.sum(ops.square(g), axis=1)
+            w, m, v = update_rule.step(w, m, v, g, table, signs=self.network.signs)
+            return w, s, m, v, square + added
 
         state = (*block, ops.zeros((self.slots,), self.network.dtype))
         *trained, square = seam.loop(rows.shape[0], step, state)

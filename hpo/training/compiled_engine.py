@@ -23,8 +23,19 @@ from hpo.training.choosing import MEASURED_AT_ONCE, block_slots
 from hpo.training.cohort_program import Block, CohortProgram, Data, program_for
 from hpo.training.curves import Scores, Tape, ended, row_order
 from hpo.training.dense import Dense
+from hpo.training.health import examined
 from hpo.training.program import EvaluationRows, program_targets, scored
-from hpo.values import Array, Configuration, Fold, Outcome, RunRequest, RunResult, TaskFacts, read_only
+from hpo.values import (
+    Array,
+    Configuration,
+    Fold,
+    LayerHealth,
+    Outcome,
+    RunRequest,
+    RunResult,
+    TaskFacts,
+    read_only,
+)
 
 
 @dataclass
@@ -34,6 +45,8 @@ class _Run:
     request: RunRequest
     epochs: int
     tape: Tape = field(default_factory=Tape)
+    first: list[Array] | None = None
+    """The weights it began with, until their first epoch has been looked at."""
     state: list[list[Array]] | None = None
     """Weights and moments at the exact width, once the run has ended: its place in the block may be overwritten."""
 
@@ -77,6 +90,8 @@ class CompiledSession:
         run = self._admit(slot, request)
         weights = self._network.first_weights(request.configuration, request.seed)
         trainable, _ = self._network.split(weights)
+        run.first = weights
+        run.tape.health += self._health(run, weights, 0)
         self._place(slot, run, [weights, *([np.zeros_like(w) for w in trainable] for _ in (0, 1))])
 
     def advance(self, epochs: int) -> None:
@@ -109,11 +124,13 @@ class CompiledSession:
             block, at = divmod(slot, self._size)
             ((_, _, (scores, predictions)),) = self._scored([(at, run)], self._blocks[block].measure(self._data))
         weights = tape.best_weights or self._state(slot)[0]
+        health = tape.health if tape.best_epoch < 2 else [*tape.health, *self._health(run, weights, tape.best_epoch)]
         return RunResult(
             tape.outcome or Outcome.DONE, tape.curve(), tape.best_epoch, *scores,
             parameters=count_parameters(self._space, run.request.configuration, self._facts), seconds=tape.seconds,
             engine="compiled", device=self._device, predictions=np.array(predictions, np.float32),
             weights=read_only([w.copy() for w in weights]), engine_reason=self._reason, slots=self.slots,
+            health=tuple(health),
         )  # fmt: skip
 
     def free(self, slot: int) -> None:
@@ -230,10 +247,22 @@ class CompiledSession:
             slot, patience = index * size + at, int(run.request.configuration["early_stopping"])
             if run.tape.add((*scores, rates[at], float(norm[at])), predictions, patience):
                 run.tape.best_weights = self._state(slot)[0]
+            if run.first is not None:
+                run.tape.health += self._health(run, self._state(slot)[0], 1, run.first)
+                run.first = None
             outcome = ended(run.tape, patience, run.epochs)
             if outcome is not None:
                 run.state = self._state(slot)
             run.tape.outcome = outcome
+
+    def _health(
+        self, run: _Run, weights: Sequence[Array], epoch: int, before: Sequence[Array] | None = None
+    ) -> tuple[LayerHealth, ...]:
+        rows = self._measured[run.request.fold]
+        return examined(
+            self._space, run.request.configuration, self._facts.task, weights, rows.x, rows.y_probe, epoch=epoch,
+            before=before,
+        )  # fmt: skip
 
     def _scored(self, live: Sequence[tuple[int, _Run]], outputs: Array) -> Iterator[_Scored]:
         """Of a block's outputs: (place, run, (scores, predictions on the validation rows)) of each of its runs."""

@@ -1,13 +1,13 @@
 """What both engines do alike: the order of rows, a run's learning curve, what is kept of it, and when it has ended."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import Any
 
 import numpy as np
 
 from hpo.seeds import derive
-from hpo.values import Array, Curve, Outcome, read_only
+from hpo.values import Array, Curve, LayerHealth, Outcome, read_only
 
 COLUMNS = (
     "training_loss", "validation_loss", "training_metric", "validation_metric", "learning_rate", "gradient_norm",
@@ -28,6 +28,7 @@ class Tape:
     kept_predictions: Array | None = None
     outcome: Outcome | None = None
     seconds: float = 0.0
+    health: list[LayerHealth] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -64,6 +65,7 @@ class Tape:
             "best_weights": None if self.best_weights is None else [w.copy() for w in self.best_weights],
             "kept_predictions": None if self.kept_predictions is None else self.kept_predictions.copy(),
             "outcome": None if self.outcome is None else self.outcome.value, "seconds": self.seconds,
+            "health": [astuple(row) for row in self.health],
         }  # fmt: skip
 
     @classmethod
@@ -73,6 +75,7 @@ class Tape:
         return cls(
             [tuple(map(float, row)) for row in plain["curve"]], plain["best_epoch"], plain["best_weights"],
             plain["kept_predictions"], None if outcome is None else Outcome(outcome), plain["seconds"],
+            [LayerHealth(*row) for row in plain["health"]],
         )  # fmt: skip
 
 

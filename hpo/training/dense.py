@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from hpo.space import Choice, Fixed, SearchSpace, padded_width
+from hpo.training import update_rule
 from hpo.training.backend import ops
 from hpo.training.builder import BATCH_NORMALIZATION_MOMENTUM, INPUT_NOISE
 from hpo.training.initializers import first_kernel
@@ -24,6 +25,7 @@ from hpo.training.layers import bits_at, normal, uniform
 from hpo.values import Array, Configuration, Task, TaskFacts
 
 STATISTICS = ("mean", "variance")
+_STRENGTHS = ("l1", "l2", "dropout", "input_noise", "clip_norm")
 _EPSILON = 1e-3
 """Keras's, of batch normalization."""
 
@@ -42,6 +44,9 @@ class Dense:
     penalty: bool
     dropout: bool
     input_noise: bool
+    clipping: bool = False
+    signs: bool = False
+    """Whether a step may go by the sign."""
     dtype: str = "float32"
 
     @classmethod
@@ -50,8 +55,9 @@ class Dense:
         return cls(
             facts.task, int(np.prod(facts.input_shape)), facts.outputs, int(configuration["hidden_layers"]),
             padded_width(int(configuration["units"])), str(configuration["batch_normalization"]),
-            _activations(space), _possible(space, "l1") or _possible(space, "l2"), _possible(space, "dropout"),
-            _possible(space, "input_noise"), dtype,
+            _choices(space, "activation"), _possible(space, "l1") or _possible(space, "l2"),
+            _possible(space, "dropout"), _possible(space, "input_noise"), _possible(space, "clip_norm"),
+            any(update_rule.signed({"optimizer": name}) for name in _choices(space, "optimizer")), dtype,
         )  # fmt: skip
 
     def _shapes(self, width: int) -> list[tuple[int, int]]:
@@ -61,12 +67,14 @@ class Dense:
 
     def admits(self, configuration: Configuration) -> bool:
         """Whether the program has all parts that a configuration of its structure asks for."""
-        asks = {name: float(configuration[name]) > 0 for name in ("l1", "l2", "dropout", "input_noise")}
+        asks = {name: float(configuration[name]) > 0 for name in _STRENGTHS}
         return (
             configuration["activation"] in self.activations
             and (self.penalty or not (asks["l1"] or asks["l2"]))
             and (self.dropout or not asks["dropout"])
             and (self.input_noise or not asks["input_noise"])
+            and (self.clipping or not asks["clip_norm"])
+            and (self.signs or not update_rule.signed(configuration))
         )
 
     def names(self) -> list[str]:
@@ -156,9 +164,7 @@ class Dense:
 
     def numbers(self, configuration: Configuration, seed: int) -> dict[str, Array]:
         """What of a run enters the program as numbers, without the slot axis."""
-        of = {
-            name: np.asarray(float(configuration[name]), self.dtype) for name in ("l1", "l2", "dropout", "input_noise")
-        }
+        of = {name: np.asarray(float(configuration[name]), self.dtype) for name in _STRENGTHS}
         units = int(configuration["units"])
         return {
             **of,
@@ -259,11 +265,12 @@ def _possible(space: SearchSpace, name: str) -> bool:
             return numeric.high > 0
 
 
-def _activations(space: SearchSpace) -> tuple[str, ...]:
-    match space["activation"].range:
+def _choices(space: SearchSpace, name: str) -> tuple[str, ...]:
+    """What a choice of the space may be."""
+    match space[name].range:
         case Choice(values):
             return tuple(sorted(map(str, values)))
         case Fixed(value):
             return (str(value),)
         case _:
-            raise ValueError("an activation is a choice")
+            raise ValueError(f"{name} is a choice")

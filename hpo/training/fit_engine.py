@@ -9,13 +9,23 @@ import numpy as np
 
 from hpo.metrics import Metric
 from hpo.space import SearchSpace
-from hpo.training import backend, schedules
+from hpo.training import backend, schedules, update_rule
 from hpo.training.backend import keras
 from hpo.training.builder import count_parameters, exported_weights
 from hpo.training.curves import Scores, Tape, ended, row_order
-from hpo.training.optimizers import family
+from hpo.training.health import examined
 from hpo.training.program import EvaluationRows, Network, Program, Rows, program_key, scored
-from hpo.values import Array, Configuration, Fold, Outcome, RunRequest, RunResult, TaskFacts, read_only
+from hpo.values import (
+    Array,
+    Configuration,
+    Fold,
+    LayerHealth,
+    Outcome,
+    RunRequest,
+    RunResult,
+    TaskFacts,
+    read_only,
+)
 
 
 @dataclass
@@ -29,6 +39,8 @@ class _Run:
     """Set while another run's numbers lie in the network's variables."""
     optimizer_state: list[Array] = field(default_factory=list)
     tape: Tape = field(default_factory=Tape)
+    first: list[Array] | None = None
+    """The weights it began with, until their first epoch has been looked at."""
 
     @property
     def patience(self) -> int:
@@ -68,6 +80,8 @@ class FitSession:
         run.program.network.begin(request.configuration, request.seed)
         state = run.program.optimizer.state
         backend.assign(state, [np.zeros(v.shape, v.dtype) for v in state])
+        run.first = exported_weights(run.program.network.model)
+        run.tape.health += self._health(run, run.first, 0)
 
     def advance(self, epochs: int) -> None:
         """Train every occupied, unfinished slot by up to so many epochs."""
@@ -91,11 +105,13 @@ class FitSession:
         if predictions is None:
             self._make_resident(run)
             scores, predictions = self._scores(run)
+        health = tape.health if tape.best_epoch < 2 else [*tape.health, *self._health(run, weights, tape.best_epoch)]
         return RunResult(
             tape.outcome or Outcome.DONE, tape.curve(), tape.best_epoch, *scores,
             parameters=count_parameters(self._space, run.request.configuration, self._facts), seconds=tape.seconds,
             engine="fit", device=self._device, predictions=np.array(predictions, np.float32),
             weights=read_only([w.copy() for w in weights]), engine_reason=self._reason, slots=self.slots,
+            health=tuple(health),
         )  # fmt: skip
 
     def free(self, slot: int) -> None:
@@ -151,7 +167,7 @@ class FitSession:
         shape = fold.x_train.shape
         if shape not in self._rows:
             self._rows[shape] = Rows(fold.x_train, fold.y_train)
-        key = (*network_key, family(str(configuration["optimizer"])), shape)
+        key = (*network_key, update_rule.signed(configuration), shape)
         if key not in self._programs:
             self._programs[key] = Program(
                 self._networks[network_key], self._rows[shape], configuration, self._steps, self._batch
@@ -180,15 +196,17 @@ class FitSession:
         if self._loaded.get(shape) != index:
             backend.assign([self._rows[shape].x, self._rows[shape].y], [fold.x_train, fold.y_train])
             self._loaded[shape] = index
+        return self._evaluated(index)
+
+    def _evaluated(self, index: int) -> EvaluationRows:
         if index not in self._evaluation:
-            self._evaluation[index] = EvaluationRows(fold, index)
+            self._evaluation[index] = EvaluationRows(self._folds[index], index)
         return self._evaluation[index]
 
     def _train(self, run: _Run, last: int) -> None:
         began = time.perf_counter()
         self._make_resident(run)
         rows = self._load_fold(run.request.fold)
-        run.program.optimizer.configure(run.request.configuration)
         if last > len(run.tape):
             run.program.fit(len(run.tape), last, _Epochs(self, run, rows))
         elif not run.epochs:
@@ -197,8 +215,10 @@ class FitSession:
 
     def begin_epoch(self, run: _Run, epoch: int) -> float:
         """Set the coming epoch's rows and rates; returns the rate of its last step."""
-        rates = schedules.rates(run.request.configuration, epoch=epoch, epochs=run.epochs, steps=self._steps)
-        run.program.optimizer.set_rates(rates)
+        configuration = run.request.configuration
+        rates = schedules.rates(configuration, epoch=epoch, epochs=run.epochs, steps=self._steps)
+        table = update_rule.coefficients(configuration, rates, epoch * self._steps)
+        run.program.optimizer.begin_epoch(table, float(configuration["clip_norm"]))
         rows = len(self._folds[run.request.fold].x_train)
         order = row_order(run.request.seed, epoch, rows)
         used = order[: self._steps * self._batch].reshape(self._steps, self._batch)
@@ -212,7 +232,19 @@ class FitSession:
         norm = run.program.optimizer.gradient_norm
         if run.tape.add((*scores, rate, norm), predictions, run.patience):
             run.tape.best_weights = exported_weights(network.model)
+        if run.first is not None:
+            run.tape.health += self._health(run, exported_weights(network.model), 1, run.first)
+            run.first = None
         run.tape.outcome = ended(run.tape, run.patience, run.epochs)
+
+    def _health(
+        self, run: _Run, weights: Sequence[Array], epoch: int, before: Sequence[Array] | None = None
+    ) -> tuple[LayerHealth, ...]:
+        rows = self._evaluated(run.request.fold)
+        return examined(
+            self._space, run.request.configuration, self._facts.task, weights, rows.x, rows.y_probe, epoch=epoch,
+            before=before,
+        )  # fmt: skip
 
     def _scores(self, run: _Run, rows: EvaluationRows | None = None) -> tuple[Scores, Array]:
         """The four scores of the resident weights, and the predictions on the validation rows."""

@@ -1,7 +1,7 @@
 """One compiled program of the `fit` engine: a network, its optimizer, and the rows it reads.
 
-What is compiled is decided by structure, activation, the presence of penalty, dropout and noise, and the optimizer's
-family. Everything else are values of variables, so one program serves many runs, one after another.
+What is compiled is decided by structure, activation, the presence of penalty, dropout and noise, and whether the
+optimizer goes by the sign. Everything else are values of variables, so one program serves many runs, one after another.
 """
 
 from functools import cached_property
@@ -11,13 +11,13 @@ import numpy as np
 
 from hpo.metrics import Metric
 from hpo.space import SearchSpace
-from hpo.training import backend
+from hpo.training import backend, update_rule
 from hpo.training.backend import keras, ops
 from hpo.training.builder import build, exported_variables, fresh_weights, presence
 from hpo.training.curves import Scores
 from hpo.training.layers import set_strengths
 from hpo.training.losses import measured, own_unit, program_loss
-from hpo.training.optimizers import TunableOptimizer, family
+from hpo.training.optimizers import TableOptimizer
 from hpo.values import Array, Configuration, Fold, Task, TaskFacts
 
 _TABLE_CHUNK, _IMAGE_CHUNK = 8192, 512
@@ -118,11 +118,11 @@ class Program:
 
     def __init__(self, network: Network, rows: Rows, configuration: Configuration, steps: int, batch: int) -> None:
         self.network = network
-        self.optimizer = TunableOptimizer(
-            family(str(configuration["optimizer"])), steps, network.model.trainable_variables
+        self.optimizer = TableOptimizer(
+            steps, network.model.trainable_variables, signs=update_rule.signed(configuration)
         )
         self.trainee = Trainee(network.model, rows, network.facts.task, steps, batch)
-        self.trainee.compile(optimizer=self.optimizer.keras, steps_per_execution=steps)
+        self.trainee.compile(optimizer=self.optimizer, steps_per_execution=steps)
         self.source = backend.step_source(steps)
         self.steps = steps
 

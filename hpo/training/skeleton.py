@@ -3,8 +3,11 @@
 They are Karpathy's ("A recipe for training neural networks", 2019), each judged against a number and not by eye.
 """
 
-from collections.abc import Callable
-from dataclasses import replace
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -27,6 +30,33 @@ _GRADIENT_ROWS, _COORDINATES = 8, 96
 _GRADIENT_TOLERANCE, _QUANTILE, _KINK = 1e-5, 0.9, 1e-3
 
 
+@dataclass(frozen=True, eq=False)
+class LayerGradient:
+    """How the gradient of one layer's weights and bias compares with central differences."""
+
+    layer: str
+    weights: int
+    """Numbers that the layer learns."""
+    drawn: int
+    """Coordinates looked at; one may be drawn twice."""
+    errors: Array
+    """Relative errors of those that cross no kink, float64, see `gradient_errors`."""
+
+    @property
+    def status(self) -> Status:
+        """`warning`: every coordinate crosses a kink, so nothing was compared."""
+        return _agreement(self.errors)
+
+
+@dataclass(frozen=True)
+class _Differentiated:
+    """A model in 64 bits with its gradient on a few rows."""
+
+    variables: list[keras.Variable]
+    parts: list[Array]
+    loss: Callable[[], float]
+
+
 def check_skeleton(
     space: SearchSpace, configuration: Configuration, facts: TaskFacts, fold: Fold, seed: int
 ) -> list[Check]:
@@ -35,10 +65,7 @@ def check_skeleton(
     A check fails where training would be meaningless: a loss that is no number, a wrong gradient, numbers that do not
     repeat. It warns where a network merely learns less than it should.
     """
-    plain: dict[str, Scalar] = {
-        **configuration, "l1": 0.0, "l2": 0.0, "dropout": 0.0, "input_noise": 0.0, "early_stopping": 0,
-        "batch_size": _BATCH,
-    }  # fmt: skip
+    plain = _unregularized(configuration)
     part = _part(facts, fold, seed)
     zero, repeat = _zero_and_repeat(space, plain, facts, part, seed)
     return [
@@ -48,6 +75,14 @@ def check_skeleton(
         _gradient(space, plain, facts, part, seed),
         repeat,
     ]
+
+
+def _unregularized(configuration: Configuration) -> dict[str, Scalar]:
+    """Without what is meant to make the training loss worse, and in batches of a size that suits the checks."""
+    return {
+        **configuration, "l1": 0.0, "l2": 0.0, "dropout": 0.0, "input_noise": 0.0, "early_stopping": 0,
+        "batch_size": _BATCH,
+    }  # fmt: skip
 
 
 def _part(facts: TaskFacts, fold: Fold, seed: int) -> Fold:
@@ -138,33 +173,92 @@ def _one_batch(space: SearchSpace, plain: Configuration, facts: TaskFacts, fold:
     )  # fmt: skip
 
 
+def gradient_by_layer(
+    space: SearchSpace, configuration: Configuration, facts: TaskFacts, fold: Fold, seed: int
+) -> list[LayerGradient] | None:
+    """The check `gradient` with as many coordinates for each layer with weights, in the order of the layers.
+
+    Penalties, dropout and noise are left out, as in all checks. None where the model cannot compute in 64 bits.
+    """
+    backend.prepare()
+    part = _part(facts, fold, seed)
+    with _differentiated(space, _unregularized(configuration), facts, part, seed) as found:
+        if found is None:
+            return None
+        return [
+            LayerGradient(
+                name, sum(found.parts[i].size for i in own), _COORDINATES,
+                gradient_errors(
+                    [found.variables[i] for i in own], [found.parts[i] for i in own], found.loss,
+                    derive(seed, "gradient", n),
+                ),
+            )
+            for n, (name, own) in enumerate(_layers(found.variables, bundled=":" not in space.model))
+        ]  # fmt: skip
+
+
+def _layers(variables: list[keras.Variable], *, bundled: bool) -> list[tuple[str, list[int]]]:
+    """(name, positions of its variables) of each layer.
+
+    Keras numbers unnamed layers through a whole process: those of a bundled model are named as in a fresh one.
+    """
+    paths: dict[str, list[int]] = {}
+    for i, variable in enumerate(variables):
+        paths.setdefault(str(variable.path).rpartition("/")[0] or str(variable.name), []).append(i)
+    named, seen = [], Counter[str]()
+    for path, own in paths.items():
+        kind = re.sub(r"_\d+$", "", path) if bundled else path
+        named.append((f"{kind}_{seen[kind]}" if seen[kind] else kind, own))
+        seen[kind] += 1
+    return named
+
+
 def _gradient(space: SearchSpace, plain: Configuration, facts: TaskFacts, fold: Fold, seed: int) -> Check:
     """The analytic gradient agrees with central differences in float64, on coordinates that cross no kink."""
+    with _differentiated(space, plain, facts, fold, seed) as found:
+        if found is None:
+            return Check(
+                "gradient", Status.WARNING, "a model that computes in 64 bits", "batch normalization in 32 bits",
+                "The gradient was not checked: under JAX, Keras normalizes batches in 32 bits.",
+            )  # fmt: skip
+        errors = gradient_errors(found.variables, found.parts, found.loss, derive(seed, "gradient"))
+    status = _agreement(errors)
+    if status is Status.WARNING:
+        return Check("gradient", status, "coordinates to compare", "none", "Every coordinate crosses a kink.")
+    seen = float(np.quantile(errors, _QUANTILE))
+    return Check(
+        "gradient", status, f"at most {_GRADIENT_TOLERANCE:g}", f"{seen:.2g}",
+        f"On {len(errors)} weights the gradient and central differences agree within {seen:.2g} in nine of ten."
+        if status is Status.PASSED
+        else f"The gradient and central differences part by {seen:.2g} on {len(errors)} weights.",
+    )  # fmt: skip
+
+
+@contextmanager
+def _differentiated(
+    space: SearchSpace, plain: Configuration, facts: TaskFacts, fold: Fold, seed: int
+) -> Iterator[_Differentiated | None]:
+    """The network in float64 and its gradient on the first rows; None where it cannot compute so."""
     with backend.double_precision(), backend.policy("float64"):
         if not backend.normalizes_in_double():
             plain = {**plain, "batch_normalization": "none"}
         model = build(space, plain, facts, seed=seed, runtime=False)
         if not backend.normalizes_in_double() and _normalized(model):
-            return Check(
-                "gradient", Status.WARNING, "a model that computes in 64 bits", "batch normalization in 32 bits",
-                "The gradient was not checked: under JAX, Keras normalizes batches in 32 bits.",
-            )  # fmt: skip
+            yield None
+            return
         x, y = fold.x_train[:_GRADIENT_ROWS].astype(np.float64), fold.y_train[:_GRADIENT_ROWS]
         _, parts = backend.gradient(model, lambda t, z: program_loss(facts.task, t, z), x, y)
         outputs = backend.compiled_outputs(model)
-        errors = gradient_errors(
-            model.trainable_variables, parts, lambda: float(mean_loss(facts.task, y, outputs(x))),
-            derive(seed, "gradient"),
-        )  # fmt: skip
+        yield _Differentiated(
+            list(model.trainable_variables), parts, lambda: float(mean_loss(facts.task, y, outputs(x)))
+        )
+
+
+def _agreement(errors: Array) -> Status:
+    """Whether nine of ten coordinates agree; a warning where there is none to compare."""
     if not len(errors):
-        return Check("gradient", Status.WARNING, "coordinates to compare", "none", "Every coordinate crosses a kink.")
-    seen = float(np.quantile(errors, _QUANTILE))
-    passed = seen <= _GRADIENT_TOLERANCE
-    return Check(
-        "gradient", Status.PASSED if passed else Status.FAILED, f"at most {_GRADIENT_TOLERANCE:g}", f"{seen:.2g}",
-        f"On {len(errors)} weights the gradient and central differences agree within {seen:.2g} in nine of ten."
-        if passed else f"The gradient and central differences part by {seen:.2g} on {len(errors)} weights.",
-    )  # fmt: skip
+        return Status.WARNING
+    return Status.PASSED if np.quantile(errors, _QUANTILE) <= _GRADIENT_TOLERANCE else Status.FAILED
 
 
 def _normalized(model: keras.Model) -> bool:

@@ -25,6 +25,7 @@ ROWS, BATCH = 40, 32
 
 REGULARIZERS: dict[str, dict[str, Any]] = {
     "none": {}, "l1": {"l1": 0.01}, "l2": {"l2": 0.02}, "dropout": {"dropout": 0.3}, "noise": {"input_noise": 0.2},
+    "clipping": {"clip_norm": 0.1},
     "before": {"batch_normalization": "before"}, "after": {"batch_normalization": "after"},
 }  # fmt: skip
 FACTS = {
@@ -120,14 +121,8 @@ def as_compiled(fit: FitSession, configuration: Mapping[str, Any]) -> dict[str, 
     snapshot = dict(fit.snapshot(0))
     moments = snapshot.pop("optimizer")[1:]
     del snapshot["network"]
-    nothing = [np.zeros_like(m) for m in moments]
-    match configuration["optimizer"]:
-        case "adam" | "adamw":
-            first, second = moments[0::2], moments[1::2]
-        case "rmsprop":
-            first, second = nothing, moments
-        case _:
-            first, second = moments, nothing
+    half = len(moments) // 2
+    first, second = moments[:half], moments[half:]
     return {**snapshot, "weights": list(fit.result(0).weights), "first": first, "second": second}
 
 

@@ -28,6 +28,10 @@ KERAS = {
         {"schedule": "warm_restarts", "alpha": 0.0, "first_cycle": 2.0, "cycle_growth": 1.0},
         lambda: keras.optimizers.schedules.CosineDecayRestarts(RATE, 2 * STEPS, t_mul=1.0),
     ),
+    "polynomial": (
+        {"alpha": 0.1, "power": 2.0},
+        lambda: keras.optimizers.schedules.PolynomialDecay(RATE, EPOCHS * STEPS, 0.1 * RATE, power=2.0),
+    ),
     "warm-up": (
         {"schedule": "cosine", "warmup_epochs": 2.0},
         lambda: keras.optimizers.schedules.CosineDecay(
@@ -58,6 +62,26 @@ def test_cycles_restart_where_the_lengths_say():
     rates = table(schedule="warm_restarts", learning_rate=RATE, first_cycle=1.0, cycle_growth=2.0, alpha=0.0)
     starts = [s for s in range(len(rates)) if np.isclose(rates[s], RATE)]
     assert starts == [0, STEPS, 3 * STEPS, 7 * STEPS]
+
+
+def test_a_triangle_goes_up_and_down_in_a_line():
+    rates = table(schedule="cyclic", learning_rate=RATE, first_cycle=2.0, alpha=0.2)
+    np.testing.assert_allclose(rates[: STEPS + 1], np.linspace(0.2 * RATE, RATE, STEPS + 1))
+    np.testing.assert_allclose(rates[STEPS : 2 * STEPS + 1], np.linspace(RATE, 0.2 * RATE, STEPS + 1))
+    np.testing.assert_allclose(rates[: 2 * STEPS], rates[2 * STEPS : 4 * STEPS])
+
+
+def test_one_cycle_rises_once_and_falls_to_its_end():
+    """The closed form at its corners, and in between PyTorch's cosine annealing written out."""
+    rates = table(epochs=100, schedule="one_cycle", learning_rate=RATE, alpha=0.01)
+    steps, peak = 100 * STEPS, 30 * STEPS
+    assert rates[0] == pytest.approx(RATE / 25)
+    assert rates.argmax() == peak
+    assert rates[peak] == pytest.approx(RATE)
+    assert rates[-1] == pytest.approx(0.01 * RATE, rel=1e-2)
+    up, down = np.arange(peak) / peak, np.arange(steps - peak) / (steps - peak)
+    np.testing.assert_allclose(rates[:peak], RATE + (RATE / 25 - RATE) / 2 * (1 + np.cos(np.pi * up)))
+    np.testing.assert_allclose(rates[peak:], 0.01 * RATE + (RATE - 0.01 * RATE) / 2 * (1 + np.cos(np.pi * down)))
 
 
 def test_a_warm_up_longer_than_the_run_only_rises():

@@ -136,15 +136,15 @@ def test_nothing_but_structure_and_kind_of_network_is_traced_again(monkeypatch):
         [
             {"learning_rate": 0.1, "beta_1": 0.5, "beta_2": 0.9, "epsilon": 1e-4}, {"l2": 0.5, "l1": 0.1},
             {"dropout": 0.7, "input_noise": 0.9}, {"schedule": "warm_restarts", "warmup_epochs": 1.0},
-            {"initializer": "orthogonal", "early_stopping": 3},
+            {"initializer": "orthogonal", "early_stopping": 3}, {"optimizer": "nesterov", "clip_norm": 0.1},
         ]
     ):  # fmt: skip
         trained(session, {**BUSY, **change}, seed=i, fold=i % 2, slot=i % 2, epochs=3 + i)
     assert len(calls) == first
-    trained(session, {**BUSY, "optimizer": "momentum"})
+    trained(session, {**BUSY, "optimizer": "lion"})
     second = len(calls)
     assert second > first
-    trained(session, {**BUSY, "optimizer": "sgd", "learning_rate": 0.2})
+    trained(session, {**BUSY, "optimizer": "lion", "learning_rate": 0.2})
     assert len(calls) == second
 
 

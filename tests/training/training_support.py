@@ -7,7 +7,7 @@ import numpy as np
 
 from hpo.metrics import METRICS
 from hpo.space import Choice, Fixed, FloatRange, Hyperparameter, SearchSpace, known
-from hpo.space.catalogue import ACTIVATIONS, MODELS
+from hpo.space.catalogue import ACTIVATIONS, MODELS, OPTIMIZERS
 from hpo.training.engine import open_session
 from hpo.values import Fold, RunRequest, RunResult, Scalar, Task, TaskFacts
 
@@ -24,7 +24,8 @@ def space_of(model: str = "mlp") -> SearchSpace:
 def rich_space() -> SearchSpace:
     """Dense networks whose ranges allow every optional part: what the compiled engine's program holds."""
     strength = FloatRange(0.0, 0.9)
-    ranges = {"activation": Choice(ACTIVATIONS), **dict.fromkeys(("l1", "l2", "dropout", "input_noise"), strength)}
+    choices = {"activation": Choice(ACTIVATIONS), "optimizer": Choice(OPTIMIZERS)}
+    ranges = choices | dict.fromkeys(("l1", "l2", "dropout", "input_noise", "clip_norm"), strength)
     plain = space_of()
     entries = (replace(h, range=ranges[h.name]) if h.name in ranges else h for h in plain.hyperparameters)
     return SearchSpace("mlp", tuple(entries))
