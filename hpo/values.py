@@ -67,10 +67,10 @@ class Check:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What a learning curve says about a trial."""
+    """What a learning curve and the layers say about a trial."""
 
     name: str
-    """`healthy`, `overfit`, `underfit`, `diverged` or `still improving`."""
+    """See `hpo.recipe.diagnosis`: `healthy`, `overfit`, `dead units`, ..."""
     sentence: str
     evidence: Mapping[str, float] = field(default_factory=dict)
 

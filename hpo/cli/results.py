@@ -4,7 +4,7 @@ import click
 
 from hpo.cli import options
 
-_TABLES = ("stages", "trials", "runs", "curves", "checks", "scores", "figures", "params", "studies")
+_TABLES = ("stages", "trials", "runs", "curves", "layer_health", "checks", "scores", "figures", "params", "studies")
 _FORMATS = ("table", "csv", "json", "parquet")
 
 

@@ -1,16 +1,26 @@
-"""Reading a learning curve: one name, one sentence, the numbers behind it."""
+"""Reading a learning curve and the layers behind it: one name, one sentence, the numbers behind it."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from hpo.values import Curve, Diagnosis
+from hpo.values import Curve, Diagnosis, LayerHealth
 
 GAP_IN_NOISE = 2.0
 """A gap counts above so many deviations of the noise, and above `GAP_SHARE` of the prior's loss."""
 GAP_SHARE = 0.01
 IMPROVING = 0.05
 """Still improving: the last fifth of the epochs lowers the validation loss by more than this share, and the noise."""
+SLOW_PACE = 0.85
+"""Too slow: the training loss falls all along, in the second half by more than this part of the first half's fall."""
+RISES = 0.3
+"""Oscillating: in more than this share of the epochs after the first the training loss rises, by `SWING` or more."""
+SWING = 0.05
+VANISHING, EXPLODING = 1e-3, 1e3
+"""Gradient of the first hidden layer's kernel, as a multiple of the last one's; the same for a trained norm."""
+DEAD, SATURATED, ALIKE = 0.5, 0.5, 0.99
+"""Shares of a hidden layer from which on it is held to be dead, saturated or symmetric."""
 
 
 @dataclass(frozen=True)
@@ -56,48 +66,134 @@ def pace(curve: Curve) -> float:
     return float((losses[-1 - half] - losses[-1]) / (losses[0] - losses[half]))
 
 
-def diagnose(curve: Curve, *, diverged: bool, training_loss: float, validation_loss: float, scale: Scale) -> Diagnosis:
-    """The first of these that holds: diverged, overfit, still improving, underfit, healthy.
+def swings(curve: Curve) -> float:
+    """The share of epochs after the first in which the training loss rose by a twentieth of its best value or more."""
+    losses = curve.training_loss
+    if len(losses) < 4 or not np.isfinite(losses).all():
+        return 0.0
+    return float((np.diff(losses) > SWING * np.minimum.accumulate(losses)[:-1]).mean())
+
+
+def diagnose(
+    curve: Curve, health: Sequence[LayerHealth] = (), *, diverged: bool, training_loss: float, validation_loss: float,
+    scale: Scale,
+) -> Diagnosis:  # fmt: skip
+    """The first that holds: exploding gradient, diverged; of a network that has learned less than the best baseline
+    symmetric, dead units, saturated, vanishing gradient, oscillating, too slow; overfit, still improving, underfit,
+    healthy.
 
     training_loss and validation_loss are those of the kept weights; a mean over a trial's runs where it has several.
+    health: of one run; without it layers are not asked.
     """
     evidence = {"training_loss": training_loss, "validation_loss": validation_loss, "epochs": float(len(curve))}
     if diverged or not np.isfinite([training_loss, validation_loss]).all():
-        rate = float(curve.learning_rate[-1]) if len(curve) else float("nan")
-        return Diagnosis(
-            "diverged",
-            f"The loss became infinite or NaN in epoch {len(curve)}, at a learning rate of {rate:.2g}: a lower rate.",
-            {"epochs": float(len(curve)), "learning_rate": rate},
-        )
+        return _diverged(curve, health)
     gap = validation_loss - training_loss
     evidence |= {"gap": gap, "pace": pace(curve)}
-    if has_gap(training_loss, validation_loss, scale):
-        return Diagnosis(
-            "overfit",
+    poor = training_loss > scale.reference + GAP_IN_NOISE * scale.noise
+    if poor:
+        for name, number, sentence in _ailments(curve, health):
+            return Diagnosis(name, sentence, {**evidence, **number})
+    for name, holds, sentence in (
+        (
+            "overfit", has_gap(training_loss, validation_loss, scale),
             f"Validation loss {validation_loss:.3g} lies {gap:.3g} above training loss {training_loss:.3g}, more than "
             f"the noise of {scale.noise:.2g}: stronger regularization.",
-            evidence,
-        )
-    if still_improving(curve, scale.noise):
-        return Diagnosis(
-            "still improving",
+        ),
+        (
+            "still improving", still_improving(curve, scale.noise),
             f"Validation loss was still falling in epoch {len(curve)}, at {validation_loss:.3g}: more epochs or a "
             "higher rate.",
-            evidence,
-        )
-    if training_loss > scale.prior + GAP_IN_NOISE * scale.noise:
-        return Diagnosis(
-            "underfit",
+        ),
+        (
+            "underfit", training_loss > scale.prior + GAP_IN_NOISE * scale.noise,
             f"Training loss {training_loss:.3g} lies above the {scale.prior:.3g} of always predicting the prior: "
             "nothing was learned, so look at the learning rate before capacity.",
-            evidence,
-        )
-    if training_loss > scale.reference + GAP_IN_NOISE * scale.noise:
-        return Diagnosis(
-            "underfit",
+        ),
+        (
+            "underfit", poor,
             f"Training loss {training_loss:.3g} stays above {scale.reference:.3g}, the validation loss of the best "
             "baseline, and there is no gap: more capacity.",
-            evidence,
-        )
+        ),
+    ):  # fmt: skip
+        if holds:
+            return Diagnosis(name, sentence, evidence)
     return Diagnosis("healthy", f"Training loss {training_loss:.3g}, validation loss {validation_loss:.3g}: no gap "
                      "beyond the noise, and the fall has flattened.", evidence)  # fmt: skip
+
+
+def _diverged(curve: Curve, health: Sequence[LayerHealth]) -> Diagnosis:
+    rate = float(curve.learning_rate[-1]) if len(curve) else float("nan")
+    evidence = {"epochs": float(len(curve)), "learning_rate": rate}
+    growth = _growth(health)
+    if growth > EXPLODING:
+        return Diagnosis(
+            "exploding gradient",
+            f"The loss became infinite or NaN in epoch {len(curve)}, and with the first weights the gradient grew "
+            f"{growth:.2g} times from the last hidden layer to the first: another initializer, normalization or "
+            "clipping.",
+            evidence | {"gradient_growth": growth},
+        )
+    return Diagnosis(
+        "diverged",
+        f"The loss became infinite or NaN in epoch {len(curve)}, at a learning rate of {rate:.2g}: a lower rate.",
+        evidence,
+    )
+
+
+def _ailments(curve: Curve, health: Sequence[LayerHealth]) -> Iterator[tuple[str, dict[str, float], str]]:
+    """(name, evidence, sentence) of what may keep a network from learning, the plainest first."""
+    hidden = [h for h in health if h.layer != "output"]
+    last = [h for h in hidden if h.epoch == max(h.epoch for h in hidden)]
+    if last:
+        alike, dead, flat = (
+            max(last, key=lambda h: getattr(h, name)) for name in ("alike_share", "dead_share", "saturated_share")
+        )
+        if alike.alike_share >= ALIKE:
+            yield (
+                "symmetric", {"alike_share": alike.alike_share},
+                f"All units of {alike.layer} have the same weights and count as one: a random initializer.",
+            )  # fmt: skip
+        if dead.dead_share >= DEAD:
+            yield (
+                "dead units", {"dead_share": dead.dead_share},
+                f"{dead.dead_share:.0%} of the units of {dead.layer} are zero on every row: a lower rate, He's "
+                "initializer, or leaky_relu.",
+            )  # fmt: skip
+        if flat.saturated_share >= SATURATED:
+            yield (
+                "saturated", {"saturated_share": flat.saturated_share},
+                f"{flat.saturated_share:.0%} of the activations of {flat.layer} lie at their limits: smaller first "
+                "weights, normalization, or a lower rate.",
+            )  # fmt: skip
+        growth = _growth(health)
+        if growth < VANISHING:
+            yield (
+                "vanishing gradient", {"gradient_growth": growth},
+                f"With the first weights the gradient shrank to {growth:.2g} from the last hidden layer to the first: "
+                "another initializer or activation, or normalization.",
+            )  # fmt: skip
+        if growth > EXPLODING:
+            yield (
+                "exploding gradient", {"gradient_growth": growth},
+                f"With the first weights the gradient grew {growth:.2g} times from the last hidden layer to the first: "
+                "another initializer, normalization or clipping.",
+            )  # fmt: skip
+    if (share := swings(curve)) > RISES:
+        yield (
+            "oscillating", {"rises": share},
+            f"The training loss rose in {share:.0%} of the epochs: a lower rate, or larger batches.",
+        )  # fmt: skip
+    if (steady := pace(curve)) > SLOW_PACE:
+        yield (
+            "too slow", {"pace": steady},
+            f"The training loss fell as steadily at the end as at the beginning ({steady:.0%}): a higher rate.",
+        )  # fmt: skip
+
+
+def _growth(health: Sequence[LayerHealth]) -> float:
+    """The gradient norm of the first hidden layer by that of the last, with the first weights; 1 where not known."""
+    norms = [h.gradient_norm for h in health if h.epoch == 0 and h.layer != "output"]
+    if len(norms) < 2 or not np.isfinite(norms).all() or norms[-1] == 0:
+        return 1.0
+    return norms[0] / norms[-1]

@@ -32,7 +32,7 @@ from hpo.records.bulk import batches, by_first
 from hpo.records.connection import Database, now
 from hpo.records.rows import ClosedTrial, FinishedRun, LeasedRun, NewRun, NewTrial, Reclaimed, StageRow, TrialRow
 from hpo.records.workers import gone_workers, hold_study
-from hpo.values import Curve
+from hpo.values import Curve, LayerHealth
 
 
 class Queue:
@@ -225,6 +225,11 @@ class Queue:
         """Learning curves by run; a run without one is left out. What was not finite is NaN."""
         with self._db.read() as connection:
             return run_rows.curves(connection, run_ids)
+
+    def health(self, run_ids: Iterable[int]) -> dict[int, tuple[LayerHealth, ...]]:
+        """The health of layers by run; a run without it is left out. What was not finite is NaN."""
+        with self._db.read() as connection:
+            return run_rows.health(connection, run_ids)
 
     def curve(self, run_id: int) -> Curve:
         """The learning curve of one run; empty where it has none."""

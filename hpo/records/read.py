@@ -117,6 +117,25 @@ def curves(db: Database, study: str) -> Columns:
     return _staged(_columns(db, query))
 
 
+def layer_health(db: Database, study: str) -> Columns:
+    """stage, trial, run, fold, seed, epoch (0: with the first weights), layer, weight_norm, update_ratio,
+    gradient_norm, activation_mean, activation_deviation, dead_share, saturated_share, alike_share; by stage, trial, run
+    and epoch.
+    """
+    h = schema.layer_health
+    plain = (
+        "epoch", "layer", "weight_norm", "update_ratio", "gradient_norm", "activation_mean", "activation_deviation",
+        "dead_share", "saturated_share", "alike_share",
+    )  # fmt: skip
+    query = (
+        sa.select(*_of_run(), _run.c.fold, _run.c.seed, *(h.c[n] for n in plain))
+        .select_from(_joined().join(h, h.c.run_id == _run.c.id))
+        .where(_of(db, study))
+        .order_by(*_order(), _trial.c.number, _run.c.id, h.c.id)
+    )
+    return _staged(_columns(db, query))
+
+
 def checks(db: Database, study: str) -> Columns:
     """stage, position, check, status, expected, seen, sentence; by stage and position."""
     c = schema.check

@@ -1,6 +1,7 @@
 """Runs with their results and curves, as `Queue` reads and writes them."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
@@ -11,13 +12,14 @@ from sqlalchemy.engine import Connection
 from hpo.errors import LeaseLost
 from hpo.records import schema, trial_reading
 from hpo.records.bulk import IDS_AT_ONCE, batches, by_first, insert_rows, update_rows
-from hpo.records.plain import finite, finite_list
+from hpo.records.plain import finite, finite_list, known
 from hpo.records.rows import FinishedRun, LeasedRun
-from hpo.values import Curve, RunRequest, RunResult
+from hpo.values import Curve, LayerHealth, RunRequest, RunResult
 
 _EPOCH_COLUMNS = (
     "training_loss", "validation_loss", "training_metric", "validation_metric", "learning_rate", "gradient_norm",
 )  # fmt: skip
+_HEALTH_COLUMNS = tuple(f.name for f in fields(LayerHealth) if f.name not in ("epoch", "layer"))
 _RESULT_COLUMNS = (
     "epochs_trained", "best_epoch", "training_loss", "validation_loss", "training_metric", "validation_metric",
     "parameters", "seconds", "engine", "engine_reason", "slots", "device",
@@ -138,6 +140,11 @@ def write(connection: Connection, finished: Sequence[tuple[int, FinishedRun]], m
             columns = [finite_list(getattr(f.result.curve, name)) for name in _EPOCH_COLUMNS]
             rows += [(f.id, epoch, *numbers) for epoch, numbers in enumerate(zip(*columns, strict=True), start=1)]
     insert_rows(connection, schema.epoch, ("run_id", "epoch", *_EPOCH_COLUMNS), rows)
+    health = [
+        (f.id, h.epoch, h.layer, *(finite(getattr(h, name)) for name in _HEALTH_COLUMNS))
+        for _, f in finished if f.result is not None for h in f.result.health
+    ]  # fmt: skip
+    insert_rows(connection, schema.layer_health, ("run_id", "epoch", "layer", *_HEALTH_COLUMNS), health)
 
 
 def curves(connection: Connection, run_ids: Iterable[int]) -> dict[int, Curve]:
@@ -155,6 +162,18 @@ def curves(connection: Connection, run_ids: Iterable[int]) -> dict[int, Curve]:
             parts = [np.split(np.array(column, dtype=np.float64), starts[1:]) for column in columns]
             found |= {run: Curve(*curve) for run, curve in zip(runs.tolist(), zip(*parts, strict=True), strict=True)}
     return found
+
+
+def health(connection: Connection, run_ids: Iterable[int]) -> dict[int, tuple[LayerHealth, ...]]:
+    """The health of layers by run, from the first epoch looked at; a run without it is left out."""
+    table = schema.layer_health
+    columns = (table.c.run_id, table.c.epoch, table.c.layer, *(table.c[name] for name in _HEALTH_COLUMNS))
+    found: dict[int, list[LayerHealth]] = {}
+    for ids in batches(run_ids):
+        query = sa.select(*columns).where(table.c.run_id.in_(ids)).order_by(table.c.id)
+        for run, epoch, layer, *numbers in connection.execute(query).all():
+            found.setdefault(run, []).append(LayerHealth(epoch, layer, *map(known, numbers)))
+    return {run: tuple(rows) for run, rows in found.items()}
 
 
 def _reason(failed: FinishedRun) -> str:

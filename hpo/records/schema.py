@@ -197,6 +197,7 @@ layer_health = _table(
     sa.Column("activation_deviation", sa.Double),
     sa.Column("dead_share", sa.Double),
     sa.Column("saturated_share", sa.Double),
+    sa.Column("alike_share", sa.Double),
     sa.UniqueConstraint("run_id", "epoch", "layer"),
 )
 

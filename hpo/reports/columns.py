@@ -115,6 +115,24 @@ CURVES = (
     Column("gradient_norm", REAL, "of the gradient over all trainable weights: root mean square over the steps"),
 )
 
+LAYER_HEALTH = (
+    Column("stage", TEXT, "stage with its attempt"),
+    Column("trial", WHOLE, "number of the trial"),
+    Column("run", WHOLE, "key of the run in the database"),
+    Column("fold", WHOLE, "from 0"),
+    Column("seed", WHOLE, "of the run"),
+    Column("epoch", WHOLE, "0 with the first weights, then 1, and the epoch whose weights are kept"),
+    Column("layer", TEXT, "hidden 1, hidden 2, ..., output"),
+    Column("weight_norm", REAL, "of the kernel"),
+    Column("update_ratio", REAL, "how far the first epoch moved the kernel, as a share of its norm; missing elsewhere"),
+    Column("gradient_norm", REAL, "of the unpenalised loss with respect to the kernel, on a few rows"),
+    Column("activation_mean", REAL, "over rows and units"),
+    Column("activation_deviation", REAL, "the same"),
+    Column("dead_share", REAL, "units that are zero on every row"),
+    Column("saturated_share", REAL, "activations in the flat ends of tanh or sigmoid"),
+    Column("alike_share", REAL, "units with the same incoming weights, to one part in a thousand"),
+)
+
 CHECKS = (
     Column("stage", TEXT, "stage with its attempt"),
     Column("position", WHOLE, "order in the stage"),
@@ -151,7 +169,7 @@ PARAMS = (
 )
 
 TABLES: dict[str, tuple[Column, ...]] = {
-    "studies": STUDIES, "stages": STAGES, "trials": TRIALS, "runs": RUNS, "curves": CURVES, "checks": CHECKS,
-    "scores": SCORES, "figures": FIGURES, "params": PARAMS,
+    "studies": STUDIES, "stages": STAGES, "trials": TRIALS, "runs": RUNS, "curves": CURVES,
+    "layer_health": LAYER_HEALTH, "checks": CHECKS, "scores": SCORES, "figures": FIGURES, "params": PARAMS,
 }  # fmt: skip
 """Every table of `hpo.open(...)` by the name of its method."""

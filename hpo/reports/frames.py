@@ -76,6 +76,10 @@ class Results:
         """One row an epoch of a run."""
         return typed("curves", read.curves(self._db, study))
 
+    def layer_health(self, study: str) -> pd.DataFrame:
+        """One row a layer at each epoch of a run that was looked at."""
+        return typed("layer_health", read.layer_health(self._db, study))
+
     def checks(self, study: str) -> pd.DataFrame:
         """One row a check."""
         return typed("checks", read.checks(self._db, study))

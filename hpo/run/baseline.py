@@ -13,7 +13,7 @@ from hpo.recipe.noise import measured_noise, row_losses
 from hpo.recipe.verdicts import on_baseline, on_data
 from hpo.records.artifacts import unpack
 from hpo.records.rows import ClosedTrial, NewTrial, Origin, RunRow, StageRow
-from hpo.run.closing import closed, mean, read
+from hpo.run.closing import Seen, closed, mean, read
 from hpo.run.context import Context
 from hpo.run.waiting import by_number, failure, requests, seeds_for, train_extra
 from hpo.seeds import derive
@@ -130,7 +130,7 @@ def _close_network(ctx: Context, row: StageRow, runs: Sequence[RunRow], bar: Bar
     if trial.state != "running":
         return
     finite = [r for r in runs if r.state != "diverged"]
-    diagnosis = read(finite, [ctx.queue.curves([r.id])[r.id] for r in finite], bar.scale)
+    diagnosis = read(Seen.of(ctx.queue, finite), finite, bar.scale)
     value = bar.baselines[SMALL_NETWORK].metric
     end = closed(trial, finite, value=value, diagnosis=diagnosis)
     ctx.queue.close_trials(row, [end])

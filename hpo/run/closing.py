@@ -1,14 +1,30 @@
 """From finished runs to a trial's scores and diagnosis."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from math import ceil, isfinite, nan
 
 import numpy as np
 
 from hpo.recipe.diagnosis import Scale, diagnose
 from hpo.recipe.judging import Tried
+from hpo.records.queue import Queue
 from hpo.records.rows import ClosedState, ClosedTrial, RunRow, TrialRow
-from hpo.values import Array, Curve, Diagnosis
+from hpo.values import Array, Curve, Diagnosis, LayerHealth
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was recorded of runs besides their results, by run."""
+
+    curves: Mapping[int, Curve]
+    health: Mapping[int, tuple[LayerHealth, ...]]
+
+    @classmethod
+    def of(cls, queue: Queue, runs: Iterable[RunRow]) -> "Seen":
+        """Read together: a query a run would cost more than all else that a trial's end takes."""
+        ids = [r.id for r in runs]
+        return cls(queue.curves(ids), queue.health(ids))
 
 
 def mean(values: Sequence[float]) -> float:
@@ -16,12 +32,13 @@ def mean(values: Sequence[float]) -> float:
     return float(np.mean(values)) if values else nan
 
 
-def read(runs: Sequence[RunRow], curves: Sequence[Curve], scale: Scale) -> Diagnosis:
-    """The diagnosis of a trial from its runs: scores averaged over folds, the curve of the worst one."""
+def read(seen: Seen, runs: Sequence[RunRow], scale: Scale) -> Diagnosis:
+    """The diagnosis of a trial from its runs: scores averaged over folds, curve and layers of the worst one."""
     diverged = [i for i, r in enumerate(runs) if r.state == "diverged"]
     worst = diverged[0] if diverged else max(range(len(runs)), key=lambda i: runs[i].validation_loss)
     return diagnose(
-        curves[worst],
+        seen.curves[runs[worst].id],
+        seen.health.get(runs[worst].id, ()),
         diverged=bool(diverged),
         training_loss=mean([r.training_loss for r in runs]),
         validation_loss=mean([r.validation_loss for r in runs]),

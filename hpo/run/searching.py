@@ -18,7 +18,7 @@ from hpo.recipe.stages import EDGE_CHECK
 from hpo.recipe.stopping import patience, plateau
 from hpo.records.rows import ClosedTrial, NewTrial, Origin, RunRow, StageRow, TrialRow
 from hpo.run.batches import batch_size, edge_check, next_batch, open_structures, structures
-from hpo.run.closing import closed, mean, read, rungs, tried
+from hpo.run.closing import Seen, closed, mean, read, rungs, tried
 from hpo.run.context import Context
 from hpo.run.events import TrialFinished
 from hpo.run.proposing import carried_trials, new_trials, started_trials
@@ -207,20 +207,20 @@ class StageSearch:
                 break
         if not ready:
             return
-        ends = [self._end(t) for t in ready]
+        seen = Seen.of(self._ctx.queue, (r for t in ready for r in t.runs if r.purpose == "search"))
+        ends = [self._end(t, seen) for t in ready]
         self._ctx.queue.close_trials(self._stage, ends)
         self._tally.read()
         for end in ends:
             self._announce(end)
         self._refuse_hopeless()
 
-    def _end(self, trial: TrialRow) -> ClosedTrial:
+    def _end(self, trial: TrialRow, seen: Seen) -> ClosedTrial:
         runs = [r for r in trial.runs if r.purpose == "search"]
         if any(r.state == "failed" for r in runs):
             told = self._search.tell(trial.number, None)
             return closed(trial, runs, value=None, diagnosis=None, state=told.state, attrs=told.attrs)
-        curves = self._ctx.queue.curves(r.id for r in runs)
-        diagnosis = read(runs, [curves[r.id] for r in runs], self._bar.scale)
+        diagnosis = read(seen, runs, self._bar.scale)
         of_training = self._stage.objective == "training loss"
         value = mean([r.training_loss if of_training else r.validation_metric for r in runs])
         diverged = diagnosis.name == "diverged" or not isfinite(value)
@@ -228,7 +228,7 @@ class StageSearch:
         return closed(
             trial, runs, value=told.value, diagnosis=diagnosis, state=told.state, attrs=told.attrs,
             study_attrs=told.study_attrs,
-            rungs=rungs([_objective(curves[r.id], of_training) for r in runs], runs[0].epochs),
+            rungs=rungs([_objective(seen.curves[r.id], of_training) for r in runs], runs[0].epochs),
         )  # fmt: skip
 
     def _announce(self, end: ClosedTrial) -> None:

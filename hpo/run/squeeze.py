@@ -15,7 +15,7 @@ from hpo.recipe.verdicts import bar_from
 from hpo.records.rows import NewTrial, RunRow, StageRow
 from hpo.run.baseline import by_seed, network_baseline
 from hpo.run.bundles import unpack_bundle
-from hpo.run.closing import closed, read
+from hpo.run.closing import Seen, closed, read
 from hpo.run.context import Context
 from hpo.run.exporting import export_final
 from hpo.run.library import Candidate, best_trials, candidate, together
@@ -127,8 +127,7 @@ def _close(ctx: Context, row: StageRow, usual: Repeated, bar: Bar) -> None:
     if trial.state != "running":
         return
     runs = [r for seed in usual.runs for r in seed]
-    curves = ctx.queue.curves(r.id for r in runs)
-    diagnosis = read(runs, [curves[r.id] for r in runs], bar.scale)
+    diagnosis = read(Seen.of(ctx.queue, runs), runs, bar.scale)
     value = float(np.mean(usual.metrics))
     end = closed(trial, runs, value=value, diagnosis=diagnosis)
     ctx.queue.close_trials(row, [end])

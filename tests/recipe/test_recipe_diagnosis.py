@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hpo.recipe.diagnosis import Scale, diagnose, has_gap, still_improving
-from hpo.values import Curve
+from hpo.values import Curve, LayerHealth
 
 SCALE = Scale(noise=0.05, prior=2.3, reference=0.3)
 
@@ -66,3 +66,49 @@ def test_a_gap_counts_only_beyond_the_noise() -> None:
     assert not has_gap(0.1, 0.1 + 0.09, SCALE)
     assert has_gap(0.1, 0.1 + 0.11, SCALE)
     assert not has_gap(0.5, 0.3, SCALE)
+
+
+def layer(number: int, epoch: int = 3, **values: float) -> LayerHealth:
+    plain = {
+        "weight_norm": 1.0, "update_ratio": 0.01, "gradient_norm": 1.0, "activation_mean": 0.0,
+        "activation_deviation": 1.0, "dead_share": 0.0, "saturated_share": 0.0, "alike_share": 0.0,
+    }  # fmt: skip
+    return LayerHealth(epoch, f"hidden {number}", **{**plain, **values})
+
+
+POOR = np.array([2.3, 2.25, 2.29, 2.27, 2.28, 2.27])
+AILMENTS = {
+    "symmetric": [layer(1, alike_share=1.0)],
+    "dead units": [layer(1), layer(2, dead_share=0.8)],
+    "saturated": [layer(1, saturated_share=0.9)],
+    "vanishing gradient": [layer(1, 0, gradient_norm=1e-6), layer(2, 0, gradient_norm=1.0), layer(1)],
+    "exploding gradient": [layer(1, 0, gradient_norm=1e6), layer(2, 0, gradient_norm=1.0), layer(1)],
+}
+
+
+@pytest.mark.parametrize("name", AILMENTS)
+def test_what_ails_a_layer_is_named_where_the_network_is_poor_alone(name: str) -> None:
+    health = AILMENTS[name]
+    sick = diagnose(curve(POOR), health, diverged=False, training_loss=2.27, validation_loss=2.27, scale=SCALE)
+    assert sick.name == name
+    assert sick.sentence.endswith(".")
+    well = diagnose(curve(falling(0.05)), health, diverged=False, training_loss=0.05, validation_loss=0.06, scale=SCALE)
+    assert well.name == "healthy"
+
+
+def test_a_divergence_that_the_first_weights_foretold_is_an_exploding_gradient() -> None:
+    losses = np.array([np.nan])
+    for health, name in ((AILMENTS["exploding gradient"], "exploding gradient"), ([], "diverged")):
+        found = diagnose(
+            curve(losses), health, diverged=True, training_loss=np.nan, validation_loss=np.nan, scale=SCALE
+        )
+        assert found.name == name
+
+
+def test_a_loss_that_goes_up_and_down_oscillates_and_one_that_creeps_is_too_slow() -> None:
+    for losses, name in (
+        (np.array([2.3, 1.9, 2.5, 1.8, 2.6, 1.9, 2.7]), "oscillating"), (np.linspace(2.3, 2.29, 12), "too slow"),
+    ):  # fmt: skip
+        last = float(losses[-1])
+        found = diagnose(curve(losses), diverged=False, training_loss=last, validation_loss=last, scale=SCALE)
+        assert found.name == name

@@ -19,7 +19,19 @@ from hpo.records.workers import Workers
 from hpo.search import Search, create_optuna_study
 from hpo.space import Choice, FloatRange, Hyperparameter, IntRange, Kind, SearchSpace
 from hpo.space.plain import space_to_plain
-from hpo.values import Check, Curve, Diagnosis, Outcome, RunRequest, RunResult, Scalar, Status, Verdict, fingerprint
+from hpo.values import (
+    Check,
+    Curve,
+    Diagnosis,
+    LayerHealth,
+    Outcome,
+    RunRequest,
+    RunResult,
+    Scalar,
+    Status,
+    Verdict,
+    fingerprint,
+)
 
 EPOCHS = 12
 TRIALS = 8
@@ -219,6 +231,7 @@ def _result(made: _Made) -> RunResult:
         "cpu",
         np.zeros((1, 10), np.float32),
         (),
+        health=(LayerHealth(0, "hidden 1", 8.0, float("nan"), 0.5, 0.4, 0.6, 0.0, 0.0, 0.0),),
     )
 
 
