@@ -14,6 +14,7 @@ from hpo.space import (
     FloatRange,
     Hyperparameter,
     IntRange,
+    Kind,
     SearchSpace,
     bound,
     narrowed,
@@ -21,7 +22,7 @@ from hpo.space import (
     widened,
 )
 from hpo.space.ranges import Side
-from hpo.values import Configuration
+from hpo.values import Configuration, fingerprint
 
 TOP = 0.2
 """The best trials of a stage: this share of those that count, at least `FEWEST`."""
@@ -49,9 +50,10 @@ class Edge:
     side: Side
     crowd: int
     best: int
-    """So many of the `best` lie near the end."""
+    """So many of the `best` lie near the end: trials, or structures by their best trials."""
     old: FloatRange | IntRange
     new: FloatRange | IntRange
+    of: str = "trials"
     slow: bool = False
     """The best trials need not lie at the end: their losses say that it is too low."""
 
@@ -65,7 +67,7 @@ class Edge:
                 f"{self.side} end of {self.name} ({end:g}) is too low, widened to {moved:g}."
             )
         return (
-            f"{self.crowd} of the {self.best} best trials lie at the {self.side} end of {self.name} ({end:g}): "
+            f"{self.crowd} of the {self.best} best {self.of} lie at the {self.side} end of {self.name} ({end:g}): "
             f"widened to {moved:g}."
         )
 
@@ -96,15 +98,18 @@ def crowded_edges(space: SearchSpace, trials: Sequence[Ranked]) -> tuple[Edge, .
     """The varying numeric ranges whose best trials crowd one end, each with its wider range.
 
     A range that already reaches the end of the catalogue's domain, or whose end is a natural zero (no dropout, no
-    penalty), is left alone, and so is one of a single value.
+    penalty), is left alone, and so is one of a single value. Where a hyperparameter decides the structure, the best
+    trial of each structure counts: a search keeps few open, so that their trials share its value by chance.
     """
-    best = sorted(trials, key=lambda t: t.cost)[: max(FEWEST, ceil(TOP * len(trials)))]
     found: list[Edge] = []
-    if len(best) < FEWEST or len(trials) < 2 * FEWEST:
-        return ()
+    everyone, structures = trials, _best_of_structures(space, trials)
     for h in space.varying:
         if isinstance(h.range, (Choice, Fixed)) or h.range.low == h.range.high:
             continue
+        trials = structures if h.kind is Kind.STRUCTURE else everyone
+        if len(trials) < 2 * FEWEST:
+            continue
+        best = sorted(trials, key=lambda t: t.cost)[: max(FEWEST, ceil(TOP * len(trials)))]
         seen = [float(t.configuration[h.name]) for t in best if space.active(h.name, t.configuration)]
         at = [position(h.range, v) for v in seen]
         sides: tuple[Side, Side] = ("low", "high")
@@ -116,8 +121,16 @@ def crowded_edges(space: SearchSpace, trials: Sequence[Ranked]) -> tuple[Edge, .
                 continue
             wider = widened(h.range, side, end) if end > 0 or not h.range.log else h.range
             if wider != h.range:
-                found.append(Edge(h.name, side, sum(_near(p, side) for p in at), len(at), h.range, wider))
+                crowd, of = sum(_near(p, side) for p in at), "trials" if trials is everyone else "structures"
+                found.append(Edge(h.name, side, crowd, len(at), h.range, wider, of))
     return tuple(found)
+
+
+def _best_of_structures(space: SearchSpace, trials: Sequence[Ranked]) -> list[Ranked]:
+    found: dict[str, Ranked] = {}
+    for trial in sorted(trials, key=lambda t: t.cost):
+        found.setdefault(fingerprint(space.structure(trial.configuration)), trial)
+    return list(found.values())
 
 
 def _crowded(at: Sequence[float], range_: FloatRange | IntRange, side: Side) -> bool:
