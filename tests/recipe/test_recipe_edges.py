@@ -63,13 +63,13 @@ def test_natural_zeros_choices_and_domain_ends_are_no_edges() -> None:
 
 
 def test_of_structures_the_best_trials_count_however_many_share_them() -> None:
-    depth = SearchSpace("mlp", (Hyperparameter("hidden_layers", "architecture", Kind.STRUCTURE, IntRange(1, 12), 2),))
+    depth = SearchSpace("mlp", (Hyperparameter("hidden_layers", "architecture", Kind.STRUCTURE, IntRange(1, 30), 2),))
 
     def tried(layers: int, copies: int) -> list[Ranked]:
         return [Ranked({"hidden_layers": layers}, -layers + 0.01 * i) for i in range(copies)]
 
-    assert not crowded_edges(depth, [t for layers in (1, 11, 12) for t in tried(layers, 10)])
-    (edge,) = crowded_edges(depth, [t for layers in range(1, 13) for t in tried(layers, 3)])
+    assert not crowded_edges(depth, [t for layers in (1, 29, 30) for t in tried(layers, 10)])
+    (edge,) = crowded_edges(depth, [t for layers in range(1, 31) for t in tried(layers, 3)])
     assert (edge.side, edge.of) == ("high", "structures")
 
 
