@@ -3,7 +3,7 @@
 import click
 
 import hpo
-from hpo.cli import db, results, training
+from hpo.cli import db, inspecting, results, training
 from hpo.cli.boundary import Boundary
 
 
@@ -19,6 +19,6 @@ def main(debug: bool) -> None:
 
 for _command in (
     training.init, training.check, training.run, training.worker, results.status, results.report, results.results,
-    results.export, results.dashboard, db.db,
+    results.export, results.dashboard, inspecting.inspect, db.db,
 ):  # fmt: skip
     main.add_command(_command)

@@ -3,22 +3,19 @@
 They are Karpathy's ("A recipe for training neural networks", 2019), each judged against a number and not by eye.
 """
 
-import re
-from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
 from hpo.metrics import METRICS
 from hpo.seeds import derive
 from hpo.space import SearchSpace
-from hpo.training import backend
-from hpo.training.backend import keras
+from hpo.training import backend, gradient_check
 from hpo.training.builder import build
 from hpo.training.engine import open_session
-from hpo.training.losses import mean_loss, prior_loss, program_loss
+from hpo.training.gradient_check import LayerGradient, agreement, differentiated, gradient_errors
+from hpo.training.losses import mean_loss, prior_loss
 from hpo.values import Array, Check, Configuration, Fold, RunRequest, RunResult, Scalar, Status, TaskFacts
 
 _ROWS, _IMAGES = 2048, 512
@@ -26,35 +23,6 @@ _START_TOLERANCE = 0.05
 _EPOCHS, _STEPS, _SIGHT = 3, 100, 0.99
 _BATCH, _REPEATS, _BATCH_EPOCHS = 32, 40, 10
 _BATCH_SHARE = 0.05
-_GRADIENT_ROWS, _COORDINATES = 8, 96
-_GRADIENT_TOLERANCE, _QUANTILE, _KINK = 1e-5, 0.9, 1e-3
-
-
-@dataclass(frozen=True, eq=False)
-class LayerGradient:
-    """How the gradient of one layer's weights and bias compares with central differences."""
-
-    layer: str
-    weights: int
-    """Numbers that the layer learns."""
-    drawn: int
-    """Coordinates looked at; one may be drawn twice."""
-    errors: Array
-    """Relative errors of those that cross no kink, float64, see `gradient_errors`."""
-
-    @property
-    def status(self) -> Status:
-        """`warning`: every coordinate crosses a kink, so nothing was compared."""
-        return _agreement(self.errors)
-
-
-@dataclass(frozen=True)
-class _Differentiated:
-    """A model in 64 bits with its gradient on a few rows."""
-
-    variables: list[keras.Variable]
-    parts: list[Array]
-    loss: Callable[[], float]
 
 
 def check_skeleton(
@@ -180,115 +148,28 @@ def gradient_by_layer(
 
     Penalties, dropout and noise are left out, as in all checks. None where the model cannot compute in 64 bits.
     """
-    backend.prepare()
-    part = _part(facts, fold, seed)
-    with _differentiated(space, _unregularized(configuration), facts, part, seed) as found:
-        if found is None:
-            return None
-        return [
-            LayerGradient(
-                name, sum(found.parts[i].size for i in own), _COORDINATES,
-                gradient_errors(
-                    [found.variables[i] for i in own], [found.parts[i] for i in own], found.loss,
-                    derive(seed, "gradient", n),
-                ),
-            )
-            for n, (name, own) in enumerate(_layers(found.variables, bundled=":" not in space.model))
-        ]  # fmt: skip
-
-
-def _layers(variables: list[keras.Variable], *, bundled: bool) -> list[tuple[str, list[int]]]:
-    """(name, positions of its variables) of each layer.
-
-    Keras numbers unnamed layers through a whole process: those of a bundled model are named as in a fresh one.
-    """
-    paths: dict[str, list[int]] = {}
-    for i, variable in enumerate(variables):
-        paths.setdefault(str(variable.path).rpartition("/")[0] or str(variable.name), []).append(i)
-    named, seen = [], Counter[str]()
-    for path, own in paths.items():
-        kind = re.sub(r"_\d+$", "", path) if bundled else path
-        named.append((f"{kind}_{seen[kind]}" if seen[kind] else kind, own))
-        seen[kind] += 1
-    return named
+    return gradient_check.by_layer(space, _unregularized(configuration), facts, _part(facts, fold, seed), seed)
 
 
 def _gradient(space: SearchSpace, plain: Configuration, facts: TaskFacts, fold: Fold, seed: int) -> Check:
     """The analytic gradient agrees with central differences in float64, on coordinates that cross no kink."""
-    with _differentiated(space, plain, facts, fold, seed) as found:
+    with differentiated(space, plain, facts, fold, seed) as found:
         if found is None:
             return Check(
-                "gradient", Status.WARNING, "a model that computes in 64 bits", "batch normalization in 32 bits",
-                "The gradient was not checked: under JAX, Keras normalizes batches in 32 bits.",
+                "gradient", Status.WARNING, "a model that computes in 64 bits", "layers that compute in 32",
+                "The gradient was not checked: under JAX, Keras computes batch normalization and tanh in 32 bits.",
             )  # fmt: skip
         errors = gradient_errors(found.variables, found.parts, found.loss, derive(seed, "gradient"))
-    status = _agreement(errors)
+    status = agreement(errors)
     if status is Status.WARNING:
         return Check("gradient", status, "coordinates to compare", "none", "Every coordinate crosses a kink.")
-    seen = float(np.quantile(errors, _QUANTILE))
+    seen = float(np.quantile(errors, gradient_check.QUANTILE))
     return Check(
-        "gradient", status, f"at most {_GRADIENT_TOLERANCE:g}", f"{seen:.2g}",
+        "gradient", status, f"at most {gradient_check.TOLERANCE:g}", f"{seen:.2g}",
         f"On {len(errors)} weights the gradient and central differences agree within {seen:.2g} in nine of ten."
         if status is Status.PASSED
         else f"The gradient and central differences part by {seen:.2g} on {len(errors)} weights.",
     )  # fmt: skip
-
-
-@contextmanager
-def _differentiated(
-    space: SearchSpace, plain: Configuration, facts: TaskFacts, fold: Fold, seed: int
-) -> Iterator[_Differentiated | None]:
-    """The network in float64 and its gradient on the first rows; None where it cannot compute so."""
-    with backend.double_precision(), backend.policy("float64"):
-        if not backend.normalizes_in_double():
-            plain = {**plain, "batch_normalization": "none"}
-        model = build(space, plain, facts, seed=seed, runtime=False)
-        if not backend.normalizes_in_double() and _normalized(model):
-            yield None
-            return
-        x, y = fold.x_train[:_GRADIENT_ROWS].astype(np.float64), fold.y_train[:_GRADIENT_ROWS]
-        _, parts = backend.gradient(model, lambda t, z: program_loss(facts.task, t, z), x, y)
-        outputs = backend.compiled_outputs(model)
-        yield _Differentiated(
-            list(model.trainable_variables), parts, lambda: float(mean_loss(facts.task, y, outputs(x)))
-        )
-
-
-def _agreement(errors: Array) -> Status:
-    """Whether nine of ten coordinates agree; a warning where there is none to compare."""
-    if not len(errors):
-        return Status.WARNING
-    return Status.PASSED if np.quantile(errors, _QUANTILE) <= _GRADIENT_TOLERANCE else Status.FAILED
-
-
-def _normalized(model: keras.Model) -> bool:
-    return any(isinstance(layer, keras.layers.BatchNormalization) for layer in model._flatten_layers())
-
-
-def gradient_errors(variables: list[keras.Variable], parts: list[Array], loss: Callable[[], float], seed: int) -> Array:
-    """Relative errors |a - n| / max(|a| + |n|, 1e-6) of the gradient a at coordinates drawn by `seed`.
-
-    n = (f(w + h) - f(w - h)) / 2h, h = 1e-5. A coordinate is left out where |f(w + h) - 2 f(w) + f(w - h)| / 2h, which
-    shrinks with h for a smooth f, stays above a thousandth of |n|: a kink lies between.
-    """
-    generator, h, errors = np.random.default_rng(seed), 1e-5, []
-    middle = loss()
-    sizes = np.array([p.size for p in parts])
-    picked = generator.choice(len(parts), _COORDINATES, p=np.sqrt(sizes) / np.sqrt(sizes).sum())
-    for i in picked:
-        start = backend.host(variables[i])
-        at = np.unravel_index(int(generator.integers(parts[i].size)), parts[i].shape)
-        around = []
-        for side in (h, -h):
-            moved = start.copy()
-            moved[at] += side
-            variables[i].assign(moved)
-            around.append(loss())
-        variables[i].assign(start)
-        analytic, numeric = float(parts[i][at]), (around[0] - around[1]) / (2 * h)
-        if abs(around[0] - 2 * middle + around[1]) / (2 * h) <= _KINK * max(abs(numeric), 1e-3):
-            errors.append(abs(analytic - numeric) / max(abs(analytic) + abs(numeric), 1e-6))
-    return np.array(errors)
 
 
 def _trainer(

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 import hpo
 from hpo.cli.main import main
 
-COMMANDS = ("check", "dashboard", "db", "export", "init", "report", "results", "run", "status", "worker")
+COMMANDS = ("check", "dashboard", "db", "export", "init", "inspect", "report", "results", "run", "status", "worker")
 FRAMEWORKS = ("tensorflow", "keras", "jax", "torch")
 HEAVY = (*FRAMEWORKS, "optuna", "pandas", "numpy", "sklearn", "matplotlib", "sqlalchemy", "alembic", "rich", "jinja2")
 
@@ -28,6 +28,7 @@ def commands(group: click.Group, *path: str) -> Iterator[tuple[tuple[str, ...], 
 def test_the_commands_of_the_design_are_there() -> None:
     assert tuple(sorted(main.commands)) == COMMANDS
     assert sorted(main.commands["db"].commands) == ["current", "downgrade", "upgrade"]  # type: ignore[attr-defined]
+    assert sorted(main.commands["inspect"].commands) == ["gradients", "init", "lr"]  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("path", [path for path, _ in commands(main)], ids=" ".join)

@@ -9,10 +9,13 @@ standard normal gradient enters at the top, g(h_L), and
 Gradients are told with respect to the pre-activations z_l. With NumPy alone, so that no framework is loaded.
 """
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from hpo.seeds import derive
 from hpo.training.initializers import kernel
@@ -74,44 +77,59 @@ class Signals:
         return "collapses" if (changes < 1 / KEPT).any() else "keeps"
 
 
+def drawable(initializer: str) -> bool:
+    """Whether an initializer follows from a kernel's shape alone: `match` follows the activation, others the data."""
+    try:
+        kernel(initializer, (2, 2), 0)
+    except ValueError:
+        return False
+    return True
+
+
 def signals(
     initializers: Sequence[str], activations: Sequence[str], *, layers: int, width: int, rows: int, seed: int
-) -> Iterator[Signals]:
+) -> list[Signals]:
     """Every initializer with every activation, in this order; each activation meets the same kernels and rows.
 
     Raises ValueError for an unknown initializer, KeyError for an unknown activation.
     """
     dtype = np.float32 if layers <= _DEEP else np.float64
-    x = np.random.default_rng(derive(seed, "inspect", "rows")).standard_normal((rows, width)).astype(dtype)
-    few = min(rows, GRADIENT_ROWS)
-    top = np.random.default_rng(derive(seed, "inspect", "gradient")).standard_normal((few, width)).astype(dtype)
-    for initializer in initializers:
-        kernels = [
+    x: Array = np.random.default_rng(derive(seed, "inspect", "rows")).standard_normal((rows, width)).astype(dtype)
+    top: Array = np.random.default_rng(derive(seed, "inspect", "gradient")).standard_normal((rows, width))
+    top = top[:GRADIENT_ROWS].astype(dtype)
+
+    def of(initializer: str) -> list[Signals]:
+        kernels: list[Array] = [
             kernel(initializer, (width, width), derive(seed, "inspect", "kernel", n)).astype(dtype)
             for n in range(layers)
         ]
-        for name in activations:
-            with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-                yield _through(initializer, name, ACTIVATE[name], kernels, x, top)
+        entry = x @ kernels[0]  # the same for every activation
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            return [_through(initializer, name, ACTIVATE[name], kernels, entry, top) for name in activations]
+
+    # A product of this size is too small to be shared among threads: where others are at work on the machine, the
+    # threads of a BLAS wait for each other five times as long as they compute. So a whole initializer is a thread's.
+    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(os.cpu_count() or 1) as threads:
+        return [s for found in threads.map(of, initializers) for s in found]
 
 
 def _through(
-    initializer: str, name: str, activation: Activation, kernels: Sequence[Array], x: Array, top: Array
+    initializer: str, name: str, activation: Activation, kernels: Sequence[Array], entry: Array, top: Array
 ) -> Signals:
-    h, slopes, told = x, [], []
-    for w in kernels:
-        z = h @ w
+    h, slopes, told = entry, [], []
+    for layer, w in enumerate(kernels):
+        z = h @ w if layer else entry
         h = activation.value(z)
         slopes.append(activation.slope(z[: len(top)], h[: len(top)]))
         told.append((_deviation(h), _dead(h), _saturated(h, activation.bounds), _alike(h)))
-    gradients, g = [], top
-    for w, slope in zip(reversed(kernels), reversed(slopes), strict=True):
-        slope *= g
-        gradients.append(_deviation(slope))
-        g = slope @ w.T
-    columns = (np.array(column) for column in zip(*told, strict=True))
-    deviation, dead, saturated, alike = columns
-    return Signals(initializer, name, deviation, np.array(gradients[::-1]), dead, saturated, alike)
+    gradients, g = np.empty(len(kernels)), top
+    for layer in reversed(range(len(kernels))):
+        g = g * slopes[layer]
+        gradients[layer] = _deviation(g)
+        if layer:
+            g = g @ kernels[layer].T
+    deviation, dead, saturated, alike = (np.array(column) for column in zip(*told, strict=True))
+    return Signals(initializer, name, deviation, gradients, dead, saturated, alike)
 
 
 def _deviation(a: Array) -> float:
@@ -138,6 +156,8 @@ def _saturated(h: Array, bounds: tuple[float, float] | None) -> float:
 
 
 def _alike(h: Array) -> bool:
-    """Equal up to the rounding of sums, which may be added in another order for another column."""
+    """Several units, equal up to the rounding of sums, which may be added in another order for another column."""
     first = h[:, :1]
+    if h.shape[1] == 1:
+        return False
     return bool(np.allclose(h[:4], first[:4], rtol=1e-4, atol=0) and np.allclose(h, first, rtol=1e-4, atol=0))

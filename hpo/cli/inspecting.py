@@ -1,0 +1,100 @@
+"""`hpo inspect`: what can be seen before anything is searched."""
+
+from collections.abc import Sequence
+
+import click
+
+from hpo.cli import options
+
+
+@click.group()
+def inspect() -> None:
+    """Look at first weights, learning rates and gradients.
+
+    Nothing is searched and no database is made.
+    """
+
+
+@inspect.command()
+@click.option("--layers", type=int, default=10, show_default=True, help="Dense layers of the network.")
+@click.option("--width", type=int, default=500, show_default=True, help="Units of each layer, and numbers of a row.")
+@click.option("--rows", type=int, default=1000, show_default=True, help="Rows of standard normal numbers.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of weights, rows and gradients.")
+@click.option("--activation", "activations", multiple=True, metavar="NAME",
+              help="This one alone; may be repeated.  [default: all]")  # fmt: skip
+@click.option("--initializer", "initializers", multiple=True, metavar="NAME",
+              help="This one alone; may be repeated.  [default: all but match]")  # fmt: skip
+@click.option("--output", metavar="FOLDER", help="Write init.csv and init.png into a folder.")
+def init(layers: int, width: int, rows: int, seed: int, activations: tuple[str, ...], initializers: tuple[str, ...],
+         output: str | None) -> None:  # fmt: skip
+    """Send a signal through deep untrained networks.
+
+    For each initializer and activation: the standard deviation of activations at the first, the middle and the last
+    layer, that of the gradients at the first layer relative to the last, and what it comes to in one word.
+    """
+    from hpo.cli.show import show_table
+    from hpo.commands.inspect import init as look
+    from hpo.reports.inspection_text import signals_table
+
+    found, paths = look(
+        layers=layers, width=width, rows=rows, seed=seed, activations=activations, initializers=initializers,
+        output=output,
+    )  # fmt: skip
+    show_table(signals_table(found))
+    _told(paths)
+
+
+@inspect.command()
+@click.argument("study")
+@options.data_dir
+@click.option("--steps", type=int, default=300, show_default=True, help="Batches to train on, one at each rate.")
+@click.option("--lowest", type=float, default=1e-7, show_default=True, help="Rate of the first step.")
+@click.option("--highest", type=float, default=10.0, show_default=True, help="Rate of the last step.")
+@click.option("--output", metavar="FOLDER", help="Write lr.csv and lr.png into a folder.")
+def lr(study: str, data_dir: str | None, steps: int, lowest: float, highest: float, output: str | None) -> None:
+    """Find the learning rates worth searching.
+
+    The default configuration of a study is trained while the rate grows from step to step (Smith 2017). STUDY is a
+    study file or the name of a bundled study, such as digits.
+    """
+    from hpo.cli.show import show_table
+    from hpo.commands.inspect import lr as look
+    from hpo.commands.run import load
+    from hpo.reports.inspection_text import rates_table
+    from hpo.reports.text import wrapped
+
+    reading, paths = look(
+        load(study, {}), data_dir=data_dir, steps=steps, lowest=lowest, highest=highest, output=output
+    )
+    show_table(rates_table(reading))
+    click.echo(wrapped(reading.sentence))
+    if reading.toml is not None:
+        click.echo(f"\n[optimizer]\n{reading.toml}")
+    _told(paths, before="\n")
+
+
+@inspect.command()
+@click.argument("study")
+@options.data_dir
+@click.pass_context
+def gradients(ctx: click.Context, /, study: str, data_dir: str | None) -> None:
+    """Hold gradients against central differences.
+
+    The default network of a study computes in 64 bits on a few of its rows, layer by layer. STUDY is a study file or
+    the name of a bundled study, such as digits. Ends with 1 where a gradient is wrong.
+    """
+    from hpo.cli.show import show_table
+    from hpo.commands.inspect import gradients as look
+    from hpo.commands.run import load
+    from hpo.reports.inspection_text import gradients_sentence, gradients_table
+
+    found = look(load(study, {}), data_dir=data_dir)
+    show_table(gradients_table(found.layers))
+    click.echo(gradients_sentence(found.layers, passed=found.passed))
+    if not found.passed:
+        ctx.exit(1)
+
+
+def _told(paths: Sequence[object], before: str = "") -> None:
+    if paths:
+        click.echo(f"{before}wrote {' and '.join(map(str, paths))}")

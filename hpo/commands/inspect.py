@@ -1,0 +1,194 @@
+"""`hpo inspect`: looks at first weights, learning rates and gradients before anything is searched."""
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hpo.errors import Fault, InputError, Problem
+from hpo.values import Status
+
+if TYPE_CHECKING:
+    from hpo.data import Dataset
+    from hpo.studyfile.spec import StudySpec
+    from hpo.training.gradient_check import LayerGradient
+    from hpo.training.inspection.rate_reading import RateReading
+    from hpo.training.inspection.signals import Signals
+
+FEWEST_STEPS = 20
+
+
+def init(
+    *, layers: int, width: int, rows: int, seed: int, activations: Sequence[str] = (),
+    initializers: Sequence[str] = (), output: str | None = None,
+) -> "tuple[list[Signals], list[Path]]":  # fmt: skip
+    """Sends standard normal rows through deep networks of every initializer and activation, or of those named.
+
+    Gives what came through, and the files written to the folder `output`. Trains nothing and loads no framework.
+    """
+    from hpo.space.catalogue import ACTIVATIONS, INITIALIZERS
+    from hpo.training.inspection.signals import drawable, signals
+
+    known = tuple(filter(drawable, INITIALIZERS))
+    problems = [
+        Problem("command line", option, "a whole number above zero", str(value), "Leave it out for the default.")
+        for option, value in (("--layers", layers), ("--width", width), ("--rows", rows)) if value < 1
+    ]  # fmt: skip
+    if seed < 0:
+        problems.append(Problem("command line", "--seed", "a whole number, not below zero", str(seed), "Try 0."))
+    problems += _unknown("--activation", activations, ACTIVATIONS) + _unknown("--initializer", initializers, known)
+    if problems:
+        raise InputError(problems)
+    folder = None if output is None else _folder(output)
+    # In the catalogue's order, each once, however they were named.
+    found = signals(
+        [n for n in known if n in (initializers or known)],
+        [n for n in ACTIVATIONS if n in (activations or ACTIVATIONS)],
+        layers=layers, width=width, rows=rows, seed=seed,
+    )  # fmt: skip
+    if folder is None:
+        return found, []
+    from hpo.reports.inspection import signals_picture
+
+    told = f"{layers} layers of {width} units, {rows} rows of standard normal numbers, no normalization"
+    return found, _write(folder, {"init.csv": _signals_csv(found), "init.png": signals_picture(found, told)})
+
+
+def lr(
+    spec: "StudySpec", *, data_dir: str | None = None, steps: int, lowest: float, highest: float,
+    output: str | None = None,
+) -> "tuple[RateReading, list[Path]]":  # fmt: skip
+    """A learning-rate range test of the default configuration of the study's space, on its first fold.
+
+    Gives the reading, and the files written to the folder `output`.
+    """
+    problems = [
+        Problem("command line", option, "a number above zero", str(value), "Leave it out for the default.")
+        for option, value in (("--lowest", lowest), ("--highest", highest))
+        if not (math.isfinite(value) and value > 0)
+    ]
+    if not problems and highest <= lowest:
+        problems.append(Problem("command line", "--highest", f"a number above --lowest, {lowest:g}", f"{highest:g}",
+                                "Give the rate room to grow: by several powers of ten."))  # fmt: skip
+    if steps < FEWEST_STEPS:
+        problems.append(Problem("command line", "--steps", f"at least {FEWEST_STEPS}", str(steps),
+                                "A few hundred show the shape."))  # fmt: skip
+    if problems:
+        raise InputError(problems)
+    folder = None if output is None else _folder(output)
+    dataset = _load(spec, data_dir)
+    from hpo.importing import importable
+    from hpo.seeds import derive
+    from hpo.training.inspection.rate_range import rate_range
+
+    with importable(spec.base, first=False):
+        reading = rate_range(
+            spec.space, spec.space.default(), dataset.facts, dataset.fold(0), lowest=lowest, highest=highest,
+            steps=steps, seed=derive(spec.seed, "inspect", "lr"),
+        )  # fmt: skip
+    if folder is None:
+        return reading, []
+    from hpo.reports.inspection import rates_picture
+
+    title = f"Learning-rate range test of {spec.name}, default configuration"
+    return reading, _write(folder, {"lr.csv": _rates_csv(reading), "lr.png": rates_picture(reading, title)})
+
+
+@dataclass(frozen=True, eq=False)
+class GradientsChecked:
+    """The gradient check of a study's model."""
+
+    layers: "tuple[LayerGradient, ...]"
+
+    @property
+    def passed(self) -> bool:
+        """Whether some layer could be compared, and all that could agree."""
+        states = [layer.status for layer in self.layers]
+        return Status.PASSED in states and Status.FAILED not in states
+
+
+def gradients(spec: "StudySpec", *, data_dir: str | None = None) -> GradientsChecked:
+    """Holds the gradient of the study's default network against central differences, layer by layer.
+
+    Raises Fault where the model cannot compute in 64 bits.
+    """
+    dataset = _load(spec, data_dir)
+    from hpo.importing import importable
+    from hpo.seeds import derive
+    from hpo.training.skeleton import gradient_by_layer
+
+    with importable(spec.base, first=False):
+        found = gradient_by_layer(
+            spec.space, spec.space.default(), dataset.facts, dataset.fold(0), derive(spec.seed, "inspect", "gradients")
+        )
+    if found is None:
+        raise Fault("the gradient cannot be checked: under JAX, Keras computes batch normalization and tanh in 32 "
+                    "bits. Use TensorFlow: leave KERAS_BACKEND unset.")  # fmt: skip
+    return GradientsChecked(tuple(found))
+
+
+def _unknown(option: str, names: Sequence[str], known: Sequence[str]) -> list[Problem]:
+    return [
+        Problem("command line", option, f"one of {', '.join(known)}", repr(name), "Repeat the option for several.")
+        for name in names if name not in known
+    ]  # fmt: skip
+
+
+def _load(spec: "StudySpec", data_dir: str | None) -> "Dataset":
+    from hpo.data import load
+
+    return load(spec.data, seed=spec.seed, metric=spec.metric, base=spec.base, data_dir=data_dir)
+
+
+def _folder(output: str) -> Path:
+    """The folder, which need not be there yet; refused before any work where it cannot be made or written to."""
+    folder = Path(output)
+    place = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
+    if not place.is_dir():
+        raise _unwritable(output, f"a file, {place}")
+    return folder
+
+
+def _write(folder: Path, contents: dict[str, bytes]) -> list[Path]:
+    paths = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in contents.items():
+            (folder / name).write_bytes(content)
+            paths.append(folder / name)
+    except OSError as error:
+        raise _unwritable(str(folder), str(error.strerror or error)) from error
+    return paths
+
+
+def _unwritable(output: str, got: str) -> InputError:
+    return InputError(Problem("command line", "--output", "a folder that can be written", f"{output} ({got})",
+                              "Name another."))  # fmt: skip
+
+
+def _signals_csv(found: "Sequence[Signals]") -> bytes:
+    header = ("initializer", "activation", "reading", "layer", "activation_deviation", "gradient_deviation",
+              "dead_units", "saturated")  # fmt: skip
+    rows = [
+        (s.initializer, s.activation, s.reading, n + 1, *map(float, numbers))
+        for s in found
+        for n, numbers in enumerate(zip(s.activations, s.gradients, s.dead, s.saturated, strict=True))
+    ]
+    return _csv(header, rows)
+
+
+def _rates_csv(reading: "RateReading") -> bytes:
+    rows = [tuple(map(float, row)) for row in zip(reading.rates, reading.losses, reading.smoothed, strict=True)]
+    return _csv(("learning_rate", "loss", "smoothed_loss"), rows)
+
+
+def _csv(header: Sequence[str], rows: Sequence[Sequence[object]]) -> bytes:
+    """Every digit; what is no number stays empty."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows([["" if value != value else value for value in row] for row in rows])
+    return text.getvalue().encode()

@@ -1,0 +1,76 @@
+"""What `hpo inspect` measured, as small tables of text."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hpo.numbers import count, number
+from hpo.reports.text import TextTable
+from hpo.training.inspection.rate_reading import RateReading
+from hpo.training.inspection.signals import Signals
+
+if TYPE_CHECKING:
+    from hpo.training.gradient_check import LayerGradient
+
+_RATES_SHOWN = 17
+
+
+def signals_table(found: Sequence[Signals]) -> TextTable:
+    """One row an initializer and activation: deviations at the first, middle and last layer, and the reading."""
+    layers = len(found[0].activations)
+    shown = sorted({1, (layers + 1) // 2, layers})
+    columns = (
+        "initializer", "activation", *(f"layer {n}" for n in shown), f"gradient 1/{layers}", "dead", "saturated",
+        "reading",
+    )  # fmt: skip
+    rows = tuple(
+        (s.initializer, s.activation, *(_digits(s.activations[n - 1]) for n in shown),
+         _digits(s.gradient_ratio), _share(s.dead[-1]), _share(s.saturated[-1]), s.reading)
+        for s in found
+    )  # fmt: skip
+    title = "standard deviation of activations by layer, of gradients at the first layer over the last"
+    return TextTable(title, columns, rows, frozenset(columns[2:-1]))
+
+
+def rates_table(reading: RateReading) -> TextTable:
+    """The smoothed loss at rates evenly spread over the test."""
+    at = np.unique(np.linspace(0, len(reading.rates) - 1, _RATES_SHOWN).round().astype(int))
+    rows = tuple(
+        (number(float(reading.rates[i]), 3), number(float(reading.losses[i])), number(float(reading.smoothed[i])))
+        for i in at
+    )
+    columns = ("learning rate", "loss", "smoothed")
+    return TextTable("loss by learning rate", columns, rows, frozenset(columns))
+
+
+def gradients_table(layers: "Sequence[LayerGradient]") -> TextTable:
+    """One row a layer with weights."""
+    rows = tuple(
+        (layer.layer, f"{layer.weights:,}", f"{len(layer.errors)} of {layer.drawn}",
+         *(number(float(f(layer.errors)), 3) if len(layer.errors) else number(None) for f in (np.median, np.max)),
+         str(layer.status) if len(layer.errors) else "nothing to compare")
+        for layer in layers
+    )  # fmt: skip
+    columns = ("layer", "weights", "compared", "median error", "worst error", "status")
+    return TextTable("gradient against central differences", columns, rows, frozenset(columns[1:-1]))
+
+
+def gradients_sentence(layers: "Sequence[LayerGradient]", *, passed: bool) -> str:
+    """What the table comes to."""
+    wrong = [layer.layer for layer in layers if layer.status == "failed"]
+    compared = sum(len(layer.errors) for layer in layers)
+    if wrong:
+        return f"The gradient is wrong in {', '.join(wrong)}."
+    if not passed:
+        return "Nothing was compared: every coordinate crosses a kink."
+    return f"The gradient agrees with central differences at {count(compared, 'coordinate')}."
+
+
+def _digits(value: float) -> str:
+    """Three digits, with a power of ten where there are more before the point: one column may hold 1e-12 and 1e12."""
+    return number(None) if np.isnan(value) else f"{value:.3g}"
+
+
+def _share(value: float) -> str:
+    return number(None) if np.isnan(value) else f"{value:.0%}"

@@ -1,0 +1,164 @@
+"""hpo inspect: first weights, learning rates, gradients; bad input leaves nothing behind."""
+
+import csv
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from hpo.cli.main import main
+from hpo.space.catalogue import ACTIVATIONS, INITIALIZERS
+from hpo.training.inspection.signals import drawable
+
+
+def call(*words: str) -> Result:
+    return CliRunner().invoke(main, list(words))
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test in an empty folder of its own."""
+    monkeypatch.chdir(tmp_path)
+
+
+SMALL = ("--layers", "4", "--width", "30", "--rows", "40")
+
+
+def table(path: str) -> list[dict[str, str]]:
+    with Path(path).open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def picture_size(path: str) -> tuple[int, int]:
+    head = Path(path).read_bytes()[:24]
+    assert head.startswith(b"\x89PNG")
+    width, height = struct.unpack(">II", head[16:])
+    return width, height
+
+
+def test_init_shows_a_row_for_every_initializer_and_activation() -> None:
+    result = call("inspect", "init", *SMALL)
+    assert result.exit_code == 0, result.stderr
+    lines = result.output.splitlines()
+    heads = [cell.strip() for cell in lines[1].split("  ") if cell.strip()]
+    assert heads[:6] == ["initializer", "activation", "layer 1", "layer 2", "layer 4", "gradient 1/4"]
+    rows = [tuple(line.split()[:2]) for line in lines[2:] if line]
+    assert rows == [(i, a) for i in INITIALIZERS if drawable(i) for a in ACTIVATIONS]
+    assert max(map(len, lines)) <= 120
+    assert not list(Path().iterdir())
+
+
+def test_init_writes_all_numbers_and_a_picture() -> None:
+    words = ("--activation", "tanh", "--activation", "relu", "--initializer", "zeros", "--output", "a/b")
+    result = call("inspect", "init", *SMALL, *words)
+    assert result.exit_code == 0, result.stderr
+    assert "wrote a/b/init.csv and a/b/init.png" in result.output
+    rows = table("a/b/init.csv")
+    assert [(r["activation"], r["layer"]) for r in rows] == [(a, str(n)) for a in ("relu", "tanh") for n in range(1, 5)]
+    assert {(r["reading"], r["activation_deviation"], r["dead_units"]) for r in rows} == {("dies", "0.0", "1.0")}
+    assert {r["saturated"] for r in rows} == {"", "0.0"}
+    width, height = picture_size("a/b/init.png")
+    assert width > 600
+    assert height > 300
+
+
+def test_a_single_layer_can_be_looked_at() -> None:
+    result = call("inspect", "init", "--layers", "1", "--width", "5", "--rows", "1", "--output", "out")
+    assert result.exit_code == 0, result.stderr
+    assert "gradient 1/1" in result.output
+
+
+def test_lr_suggests_a_range_and_writes_the_curve() -> None:
+    result = call("inspect", "lr", "digits", "--steps", "150", "--output", "out")
+    assert result.exit_code == 0, result.stderr
+    assert "loss by learning rate" in result.output
+    assert "The loss falls fastest at a rate of " in result.output
+    assert "\n[optimizer]\nlearning_rate = { float = [" in result.output
+    assert len(table("out/lr.csv")) == 150
+    assert picture_size("out/lr.png")[0] > 800
+
+
+def test_gradients_tells_every_layer_and_ends_with_zero() -> None:
+    result = call("inspect", "gradients", "digits")
+    assert result.exit_code == 0, result.stderr
+    lines = result.output.splitlines()
+    assert [line.split()[0] for line in lines[2:5]] == ["dense", "dense_1", "output"]
+    assert all(line.endswith("passed") for line in lines[2:5])
+    assert "agrees" in lines[-1]
+
+
+def test_a_wrong_gradient_ends_with_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    from hpo.training import backend
+
+    right = backend.gradient
+
+    def wrong(*args: object) -> object:
+        loss, parts = right(*args)  # type: ignore[arg-type]
+        return loss, [part * 1.5 for part in parts]
+
+    monkeypatch.setattr(backend, "gradient", wrong)
+    result = call("inspect", "gradients", "digits")
+    assert result.exit_code == 1
+    assert "The gradient is wrong in dense, dense_1, output." in result.output
+
+
+BAD = (
+    ("init --layers 0", "--layers"),
+    ("init --width -3", "--width"),
+    ("init --rows 0", "--rows"),
+    ("init --rows many", "--rows"),
+    ("init --seed -1", "--seed"),
+    ("init --activation rleu", "rleu"),
+    ("init --initializer match", "match"),
+    ("init --initializer he", "he_normal"),
+    ("init --layers 2 --width 3 --rows 3 --output taken", "taken"),
+    ("init --layers 2 --width 3 --rows 3 --output taken/below", "taken"),
+    ("init --layers 2 --width 3 --rows 3 --output /proc/none", "--output"),
+    ("lr nothing", "nothing"),
+    ("lr broken.toml", "broken.toml"),
+    ("lr letter --data-dir nowhere", "nowhere"),
+    ("lr letter --data-dir nowhere --output new", "nowhere"),
+    ("lr digits --steps 3", "--steps"),
+    ("lr digits --lowest 0", "--lowest"),
+    ("lr digits --lowest nan", "--lowest"),
+    ("lr digits --highest inf", "--highest"),
+    ("lr digits --lowest 1 --highest 0.1", "--highest"),
+    ("lr digits --output taken", "taken"),
+    ("gradients nothing", "nothing"),
+    ("gradients broken.toml", "broken.toml"),
+    ("gradients letter --data-dir nowhere", "nowhere"),
+    ("gradients", "STUDY"),
+)
+
+
+@pytest.mark.parametrize(("line", "named"), BAD, ids=[line for line, _ in BAD])
+def test_bad_input_ends_with_two_and_leaves_nothing(line: str, named: str) -> None:
+    files = {"broken.toml": "name = \n", "taken": ""}
+    for name, content in files.items():
+        Path(name).write_text(content)
+    result = call("inspect", *line.split())
+    assert result.exit_code == 2, result.output
+    assert named in result.stderr
+    assert "Traceback" not in result.output
+    assert sorted(p.name for p in Path().iterdir()) == sorted(files)
+
+
+def test_every_problem_is_told_at_once() -> None:
+    result = call("inspect", "init", "--layers", "0", "--width", "0", "--activation", "rleu")
+    assert result.exit_code == 2
+    assert result.stderr.count("error: command line: ") == 3
+
+
+def test_init_loads_no_framework() -> None:
+    script = (
+        "import sys\n"
+        "from hpo.cli.main import main\n"
+        "try: main('inspect init --layers 2 --width 5 --rows 5 --output out'.split())\n"
+        "except SystemExit as end: assert end.code == 0\n"
+        "print(sorted({'tensorflow', 'keras', 'jax', 'pandas', 'optuna', 'sqlalchemy'} & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("[]\n"), done.stdout
