@@ -12,7 +12,7 @@ from functools import cache
 from importlib.abc import MetaPathFinder
 from typing import Any
 
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from hpo.errors import InputError, Problem
 from hpo.training.quiet import without_chatter
@@ -60,8 +60,8 @@ def _jax() -> bool:
 def prepare() -> str:
     """Settle the backend before its first use: memory growth on GPUs, one BLAS thread. Returns the device's name.
 
-    Cohorts train in threads of their own. NumPy's small products beside them would be shared among BLAS's threads, which
-    wait for the next by spinning: with them reading the layers' health doubled the time of a cohort.
+    Cohorts train in threads of their own. NumPy's small products beside them would be shared among BLAS's threads,
+    which wait for the next by spinning: with them, reading the layers' health doubled the time of a cohort.
     """
     threadpool_limits(1, "blas")
     if not _jax():
