@@ -75,7 +75,7 @@ TRIALS = (
     Column("gap", REAL, "validation loss minus training loss"),
     Column("parameters", WHOLE, "trainable weights"),
     Column("structure", TEXT, "stands for what decides array shapes; equal for trials of one cohort"),
-    Column("diagnosis", TEXT, "what the loss curve says: healthy, overfit, underfit, diverged, still improving"),
+    Column("diagnosis", TEXT, "what curve and layers say: healthy, overfit, dead units, ...; see docs/recipe.md"),
     Column("diagnosis_sentence", TEXT, "the same with its evidence"),
     Column("runs", WHOLE, "trainings: one a fold and seed"),
     Column("seconds", REAL, "of training, all runs together"),

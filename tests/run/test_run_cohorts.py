@@ -75,7 +75,7 @@ def test_a_batch_is_an_eighth_of_the_plan_within_bounds(trials: int | None, size
 
 
 def test_few_trials_open_fewer_structures() -> None:
-    assert [structures(None, n) for n in (3, 63, 64, None)] == [2, 2, 3, 3]
+    assert [structures(None, n) for n in (3, 63, 64, 127, 128, None)] == [2, 2, 3, 3, 4, 4]
     assert structures(9, 3) == 9
 
 
