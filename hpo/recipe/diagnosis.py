@@ -14,6 +14,10 @@ IMPROVING = 0.05
 """Still improving: the last fifth of the epochs lowers the validation loss by more than this share, and the noise."""
 SLOW_PACE = 0.85
 """Too slow: the training loss falls all along, in the second half by more than this part of the first half's fall."""
+STANDING = 1e-3
+"""Too slow as well: the first epoch moves every hidden layer's weights by less than this share of their norm."""
+FALLING = 0.5
+"""Still improving, of a network that has learned too little: the training loss falls all along at this pace or more."""
 RISES = 0.3
 """Oscillating: in more than this share of the epochs after the first the training loss rises, by `SWING` or more."""
 SWING = 0.05
@@ -21,6 +25,8 @@ VANISHING, EXPLODING = 1e-3, 1e3
 """Gradient of the first hidden layer's kernel, as a multiple of the last one's; the same for a trained norm."""
 DEAD, SATURATED, ALIKE = 0.5, 0.5, 0.99
 """Shares of a hidden layer from which on it is held to be dead, saturated or symmetric."""
+SHRUNK = 0.2
+"""Every hidden layer's weights have less than this share of their first norm left: a penalty has taken them."""
 
 
 @dataclass(frozen=True)
@@ -78,9 +84,9 @@ def diagnose(
     curve: Curve, health: Sequence[LayerHealth] = (), *, diverged: bool, training_loss: float, validation_loss: float,
     scale: Scale,
 ) -> Diagnosis:  # fmt: skip
-    """The first that holds: exploding gradient, diverged; of a network that has learned less than the best baseline
-    symmetric, dead units, saturated, vanishing gradient, oscillating, too slow; overfit, still improving, underfit,
-    healthy.
+    """The first that holds: exploding gradient, diverged, symmetric; of a network that has learned less than the best
+    baseline vanishing or exploding gradient, underfit by shrunken weights, dead units, saturated, oscillating, too
+    slow; of any overfit, still improving, underfit, healthy.
 
     training_loss and validation_loss are those of the kept weights; a mean over a trial's runs where it has several.
     health: of one run; without it layers are not asked.
@@ -90,6 +96,12 @@ def diagnose(
         return _diverged(curve, health)
     gap = validation_loss - training_loss
     evidence |= {"gap": gap, "pace": pace(curve)}
+    if (layer := _alike(health)) is not None:
+        return Diagnosis(
+            "symmetric",
+            f"All units of {layer.layer} have the same weights and count as one: a random initializer.",
+            {**evidence, "alike_share": layer.alike_share},
+        )
     poor = training_loss > scale.reference + GAP_IN_NOISE * scale.noise
     if poor:
         for name, number, sentence in _ailments(curve, health):
@@ -101,7 +113,7 @@ def diagnose(
             f"the noise of {scale.noise:.2g}: stronger regularization.",
         ),
         (
-            "still improving", still_improving(curve, scale.noise),
+            "still improving", still_improving(curve, scale.noise) or (poor and pace(curve) >= FALLING),
             f"Validation loss was still falling in epoch {len(curve)}, at {validation_loss:.3g}: more epochs or a "
             "higher rate.",
         ),
@@ -142,17 +154,28 @@ def _diverged(curve: Curve, health: Sequence[LayerHealth]) -> Diagnosis:
 
 
 def _ailments(curve: Curve, health: Sequence[LayerHealth]) -> Iterator[tuple[str, dict[str, float], str]]:
-    """(name, evidence, sentence) of what may keep a network from learning, the plainest first."""
+    """(name, evidence, sentence) of what may keep a network from learning, causes before what follows from them."""
     hidden = [h for h in health if h.layer != "output"]
-    last = [h for h in hidden if h.epoch == max(h.epoch for h in hidden)]
-    if last:
-        alike, dead, flat = (
-            max(last, key=lambda h: getattr(h, name)) for name in ("alike_share", "dead_share", "saturated_share")
-        )
-        if alike.alike_share >= ALIKE:
+    growth = _growth(health)
+    if growth < VANISHING:
+        yield (
+            "vanishing gradient", {"gradient_growth": growth},
+            f"With the first weights the gradient shrank to {growth:.2g} from the last hidden layer to the first: "
+            "another initializer or activation, or normalization.",
+        )  # fmt: skip
+    if growth > EXPLODING:
+        yield (
+            "exploding gradient", {"gradient_growth": growth},
+            f"With the first weights the gradient grew {growth:.2g} times from the last hidden layer to the first: "
+            "another initializer, normalization or clipping.",
+        )  # fmt: skip
+    if hidden:
+        last = [h for h in hidden if h.epoch == max(h.epoch for h in hidden)]
+        dead, flat = (max(last, key=lambda h: getattr(h, name)) for name in ("dead_share", "saturated_share"))
+        if (shrunk := _shrunk(hidden, last)) < SHRUNK:
             yield (
-                "symmetric", {"alike_share": alike.alike_share},
-                f"All units of {alike.layer} have the same weights and count as one: a random initializer.",
+                "underfit", {"weights_left": shrunk},
+                f"The hidden layers' weights have shrunk to {shrunk:.2g} of their first norm: weaker regularization.",
             )  # fmt: skip
         if dead.dead_share >= DEAD:
             yield (
@@ -166,29 +189,36 @@ def _ailments(curve: Curve, health: Sequence[LayerHealth]) -> Iterator[tuple[str
                 f"{flat.saturated_share:.0%} of the activations of {flat.layer} lie at their limits: smaller first "
                 "weights, normalization, or a lower rate.",
             )  # fmt: skip
-        growth = _growth(health)
-        if growth < VANISHING:
-            yield (
-                "vanishing gradient", {"gradient_growth": growth},
-                f"With the first weights the gradient shrank to {growth:.2g} from the last hidden layer to the first: "
-                "another initializer or activation, or normalization.",
-            )  # fmt: skip
-        if growth > EXPLODING:
-            yield (
-                "exploding gradient", {"gradient_growth": growth},
-                f"With the first weights the gradient grew {growth:.2g} times from the last hidden layer to the first: "
-                "another initializer, normalization or clipping.",
-            )  # fmt: skip
     if (share := swings(curve)) > RISES:
         yield (
             "oscillating", {"rises": share},
             f"The training loss rose in {share:.0%} of the epochs: a lower rate, or larger batches.",
+        )  # fmt: skip
+    moved = [h.update_ratio for h in hidden if h.epoch == 1]
+    if moved and max(moved) < STANDING:
+        yield (
+            "too slow", {"update_ratio": max(moved)},
+            f"The first epoch moved no hidden layer's weights by more than {max(moved):.2g} of their norm: a higher "
+            "rate.",
         )  # fmt: skip
     if (steady := pace(curve)) > SLOW_PACE:
         yield (
             "too slow", {"pace": steady},
             f"The training loss fell as steadily at the end as at the beginning ({steady:.0%}): a higher rate.",
         )  # fmt: skip
+
+
+def _alike(health: Sequence[LayerHealth]) -> LayerHealth | None:
+    """A hidden layer whose units were all alike with the first weights, and are at the last look."""
+    hidden = [h for h in health if h.layer != "output" and h.alike_share >= ALIKE]
+    first = {h.layer for h in hidden if h.epoch == 0}
+    return next((h for h in hidden if h.epoch == health[-1].epoch and h.layer in first), None)
+
+
+def _shrunk(hidden: Sequence[LayerHealth], last: Sequence[LayerHealth]) -> float:
+    """The largest share of its first weight norm that a hidden layer has left."""
+    first = {h.layer: h.weight_norm for h in hidden if h.epoch == 0}
+    return max((h.weight_norm / first[h.layer] for h in last if first.get(h.layer)), default=1.0)
 
 
 def _growth(health: Sequence[LayerHealth]) -> float:
