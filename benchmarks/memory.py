@@ -3,9 +3,9 @@
     python benchmarks/memory.py [--trials 2000] [--memory 1536] [--epochs 5]
 
 Runs `hpo run` on digits with the bundled space `mlp`, up to eight structures open in a batch, and reads the resident
-memory of it and its children twice a second. TensorFlow never frees a compiled program, so a process that has grown to
-`--memory` MiB is replaced by another: how often is counted. Prints the mean of each quarter of the trials, and how many
-structures there were.
+memory of the largest of its processes twice a second. TensorFlow never frees a compiled program, so a process that has
+grown to `--memory` MiB is replaced by another (the first one stays and leads, with what it holds): how often is
+counted. Prints the mean of each quarter of the trials, and how many structures there were.
 """
 
 import argparse
@@ -38,9 +38,9 @@ memory = {memory}
 
 
 def resident(process: psutil.Process) -> float:
-    """MiB of a process and its children; 0 once they are gone."""
+    """MiB of the largest of a process and its children; 0 once they are gone."""
     try:
-        return sum(p.memory_info().rss for p in [process, *process.children(recursive=True)]) / 2**20
+        return max(p.memory_info().rss for p in [process, *process.children(recursive=True)]) / 2**20
     except psutil.NoSuchProcess:
         return 0.0
 
