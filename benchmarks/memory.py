@@ -2,7 +2,7 @@
 
     python benchmarks/memory.py [--trials 2000] [--memory 1536] [--epochs 5]
 
-Runs `hpo run` on digits with the bundled space `mlp`, up to eight structures open in a batch, and reads the resident
+Runs `hpo run` on digits with the bundled space `mlp`, up to 24 structures open in a batch, and reads the resident
 memory of the largest of its processes twice a second. TensorFlow never frees a compiled program, so a process that has
 grown to `--memory` MiB is replaced by another (the first one stays and leads, with what it holds): how often is
 counted. Prints the mean of each quarter of the trials, and how many structures there were.
@@ -30,7 +30,7 @@ metric = "accuracy"
 trials = {trials}
 epochs = {epochs}
 [search]
-structures = 8
+structures = 24
 plateau = {trials}
 [training]
 memory = {memory}

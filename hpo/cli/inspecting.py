@@ -1,4 +1,4 @@
-"""`hpo inspect`: what can be seen before anything is searched."""
+"""`hpo inspect`: what can be seen before anything is searched, and of one trial after."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from hpo.cli import options
 
 @click.group()
 def inspect() -> None:
-    """Look at first weights, learning rates and gradients.
+    """Look at first weights, learning rates, gradients and trials.
 
     Nothing is searched and no database is made.
     """
@@ -93,6 +93,36 @@ def gradients(ctx: click.Context, /, study: str, data_dir: str | None) -> None:
     click.echo(gradients_sentence(found.layers, passed=found.passed))
     if not found.passed:
         ctx.exit(1)
+
+
+@inspect.command()
+@click.argument("study")
+@click.argument("number", metavar="N", type=int)
+@options.storage
+@click.option("--stage", metavar="NAME", help="Such as tune, or tune.2.  [default: the last one with such a trial]")
+@click.option("--output", metavar="FOLDER", help="Write curve.csv, layers.csv and trial.png into a folder.")
+def trial(study: str, number: int, storage: str, stage: str | None, output: str | None) -> None:
+    """Show a trial's curve, layers and diagnosis.
+
+    Of a trial with several trainings, the one with the worst validation loss is shown.
+    """
+    from hpo.cli.show import show_table
+    from hpo.commands import inspect_trial
+    from hpo.commands.results import results
+    from hpo.reports.inspection_text import curve_table, health_table, trial_lines
+    from hpo.reports.text import wrapped
+
+    seen = inspect_trial.trial(results(storage), study, number, stage=stage)
+    for line in trial_lines(seen.stage, seen.number, seen.state, seen.value, seen.varied):
+        click.echo(wrapped(line))
+    click.echo("")
+    show_table(curve_table(seen.curve))
+    if not seen.health.empty:
+        show_table(health_table(seen.health))
+    if seen.sentence is not None:
+        click.echo(wrapped(f"{seen.diagnosis}: {seen.sentence}"))
+    if output is not None:
+        _told(inspect_trial.write(seen, study, output), before="\n")
 
 
 def _told(paths: Sequence[object], before: str = "") -> None:

@@ -42,7 +42,7 @@ def init(
     problems += _unknown("--activation", activations, ACTIVATIONS) + _unknown("--initializer", initializers, known)
     if problems:
         raise InputError(problems)
-    folder = None if output is None else _folder(output)
+    folder = None if output is None else output_folder(output)
     # In the catalogue's order, each once, however they were named.
     found = signals(
         [n for n in known if n in (initializers or known)],
@@ -54,7 +54,7 @@ def init(
     from hpo.reports.inspection import signals_picture
 
     told = f"{layers} layers of {width} units, {rows} rows of standard normal numbers, no normalization"
-    return found, _write(folder, {"init.csv": _signals_csv(found), "init.png": signals_picture(found, told)})
+    return found, write_files(folder, {"init.csv": _signals_csv(found), "init.png": signals_picture(found, told)})
 
 
 def lr(
@@ -78,7 +78,7 @@ def lr(
                                 "A few hundred show the shape."))  # fmt: skip
     if problems:
         raise InputError(problems)
-    folder = None if output is None else _folder(output)
+    folder = None if output is None else output_folder(output)
     dataset = _load(spec, data_dir)
     from hpo.importing import importable
     from hpo.seeds import derive
@@ -94,7 +94,7 @@ def lr(
     from hpo.reports.inspection import rates_picture
 
     title = f"Learning-rate range test of {spec.name}, default configuration"
-    return reading, _write(folder, {"lr.csv": _rates_csv(reading), "lr.png": rates_picture(reading, title)})
+    return reading, write_files(folder, {"lr.csv": _rates_csv(reading), "lr.png": rates_picture(reading, title)})
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +143,7 @@ def _load(spec: "StudySpec", data_dir: str | None) -> "Dataset":
     return load(spec.data, seed=spec.seed, metric=spec.metric, base=spec.base, data_dir=data_dir)
 
 
-def _folder(output: str) -> Path:
+def output_folder(output: str) -> Path:
     """The folder, which need not be there yet; refused before any work where it cannot be made or written to."""
     folder = Path(output)
     place = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
@@ -152,7 +152,8 @@ def _folder(output: str) -> Path:
     return folder
 
 
-def _write(folder: Path, contents: dict[str, bytes]) -> list[Path]:
+def write_files(folder: Path, contents: dict[str, bytes]) -> list[Path]:
+    """Files by name, all of them in the folder. Raises InputError where it cannot be written to."""
     paths = []
     try:
         folder.mkdir(parents=True, exist_ok=True)

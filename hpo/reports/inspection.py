@@ -2,13 +2,16 @@
 
 import io
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hpo.reports.pictures import _STYLE, CHOSEN, INK, MUTED, TRAINING, VALIDATION
 from hpo.training.inspection.rate_reading import RateReading
 from hpo.training.inspection.signals import Signals
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 DECADES = 4.0
 """A cell shows so many powers of ten above and below one; what lies beyond stands at the rim."""
@@ -96,6 +99,37 @@ def rates_picture(reading: RateReading, title: str) -> bytes:
         figure.suptitle(title, x=0.01, ha="left", fontsize=10.5)
 
     return _png(7.4, 3.6, draw)
+
+
+def trial_picture(curve: "pd.DataFrame", health: "pd.DataFrame", title: str) -> bytes:
+    """Losses by epoch, and beside them the gradient norm of each layer at the epochs looked at, as a PNG."""
+
+    def draw(figure: Any) -> None:
+        losses, layers = figure.subplots(1, 2)
+        epochs = curve["epoch"].to_numpy(int)
+        both = curve[["training_loss", "validation_loss"]].to_numpy(float, na_value=np.nan)
+        for values, name, colour in zip(both.T, ("training", "validation"), (TRAINING, VALIDATION), strict=True):
+            losses.plot(epochs, values, "o-" if len(epochs) == 1 else "-", color=colour, lw=1.6, label=name)
+        finite = both[np.isfinite(both)]
+        if len(finite) and finite.min() > 0 and finite.max() / finite.min() > 20:
+            losses.set_yscale("log")
+        losses.set_xlabel("epoch")
+        losses.set_ylabel("loss")
+        losses.legend(labelcolor=INK)
+        looked = sorted(health["epoch"].unique())
+        for epoch, colour in zip(looked, (MUTED, VALIDATION, CHOSEN), strict=False):
+            part = health[health["epoch"] == epoch]
+            norms = part["gradient_norm"].to_numpy(float, na_value=np.nan)
+            label = "first weights" if epoch == 0 else f"epoch {epoch}"
+            layers.plot(np.arange(len(part)), norms, "o-", color=colour, lw=1.4, label=label)
+            layers.set_xticks(np.arange(len(part)), list(part["layer"]), rotation=30, ha="right")
+        if looked:
+            layers.set_yscale("log", nonpositive="mask")
+            layers.legend(labelcolor=INK)
+        layers.set_ylabel("gradient norm of the kernel")
+        figure.suptitle(title, x=0.01, ha="left", fontsize=10.5)
+
+    return _png(8.4, 3.6, draw)
 
 
 def _limits(reading: RateReading) -> tuple[float, float]:

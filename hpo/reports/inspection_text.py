@@ -1,19 +1,21 @@
 """What `hpo inspect` measured, as small tables of text."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hpo.numbers import count, number
-from hpo.reports.text import TextTable
+from hpo.reports.text import TextTable, cell, records
 from hpo.training.inspection.rate_reading import RateReading
 from hpo.training.inspection.signals import Signals
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from hpo.training.gradient_check import LayerGradient
 
-_RATES_SHOWN = 17
+_RATES_SHOWN, _EPOCHS_SHOWN = 17, 12
 
 
 def signals_table(found: Sequence[Signals]) -> TextTable:
@@ -42,6 +44,34 @@ def rates_table(reading: RateReading) -> TextTable:
     )
     columns = ("learning rate", "loss", "smoothed")
     return TextTable("loss by learning rate", columns, rows, frozenset(columns))
+
+
+def trial_lines(
+    stage: str, trial: int, state: str, value: float | None, varied: Mapping[str, Any]
+) -> tuple[str, str]:  # fmt: skip
+    """What the trial is, and what the search chose for it."""
+    told = "" if value is None else f", value {number(value)}"
+    chosen = ", ".join(f"{name} {cell(v)}" for name, v in varied.items())
+    return f"{stage}, trial {trial}: {state}{told}", f"searched: {chosen or 'nothing'}"
+
+
+def curve_table(curve: "pd.DataFrame") -> TextTable:
+    """The learning curve at epochs evenly spread, the first and the last among them."""
+    at = np.unique(np.linspace(0, max(len(curve) - 1, 0), _EPOCHS_SHOWN).round().astype(int))
+    columns = (
+        "epoch", "training_loss", "validation_loss", "training_metric", "validation_metric", "learning_rate",
+        "gradient_norm",
+    )  # fmt: skip
+    rows = tuple(tuple(cell(row[name]) for name in columns) for row in records(curve.iloc[at] if len(curve) else curve))
+    return TextTable("curve", columns, rows, frozenset(columns))
+
+
+def health_table(health: "pd.DataFrame") -> TextTable:
+    """One row a layer and epoch looked at."""
+    columns = tuple(name for name in health.columns if name not in ("stage", "trial", "run", "fold", "seed"))
+    rows = tuple(tuple(cell(row[name]) for name in columns) for row in records(health))
+    heads = tuple(name.replace("activation_", "").replace("_share", "") for name in columns)
+    return TextTable("layers", heads, rows, frozenset(heads) - {"layer"})
 
 
 def gradients_table(layers: "Sequence[LayerGradient]") -> TextTable:

@@ -28,7 +28,7 @@ def commands(group: click.Group, *path: str) -> Iterator[tuple[tuple[str, ...], 
 def test_the_commands_of_the_design_are_there() -> None:
     assert tuple(sorted(main.commands)) == COMMANDS
     assert sorted(main.commands["db"].commands) == ["current", "downgrade", "upgrade"]  # type: ignore[attr-defined]
-    assert sorted(main.commands["inspect"].commands) == ["gradients", "init", "lr"]  # type: ignore[attr-defined]
+    assert sorted(main.commands["inspect"].commands) == ["gradients", "init", "lr", "trial"]  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("path", [path for path, _ in commands(main)], ids=" ".join)

@@ -162,3 +162,35 @@ def test_init_loads_no_framework() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.endswith("[]\n"), done.stdout
+
+
+@pytest.fixture(scope="module")
+def studied(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A small study's database."""
+    folder = tmp_path_factory.mktemp("studied")
+    url = f"sqlite:///{folder}/hpo.db"
+    words = ("run", "digits", "--storage", url, "--trials", "6", "--epochs", "2", "--export", f"{folder}/bundle")
+    result = call(*words)
+    assert result.exit_code == 0, result.stderr
+    return url
+
+
+@pytest.mark.slow
+def test_trial_shows_curve_layers_and_diagnosis(studied: str) -> None:
+    result = call("inspect", "trial", "digits", "1", "--stage", "overfit", "--storage", studied, "--output", "seen")
+    assert result.exit_code == 0, result.stderr
+    assert result.output.startswith("overfit, trial 1: complete, value ")
+    for word in ("searched: ", "validation_loss", "hidden 1", "output", "update_ratio"):
+        assert word in result.output
+    assert [row["epoch"] for row in table("seen/curve.csv")] == ["1", "2"]
+    assert {row["epoch"] for row in table("seen/layers.csv")} == {"0", "1", "2"}
+    assert picture_size("seen/trial.png") > (1000, 400)
+
+
+@pytest.mark.slow
+def test_a_trial_that_is_not_there(studied: str) -> None:
+    for words in (("999",), ("0", "--stage", "data")):
+        result = call("inspect", "trial", "digits", *words, "--storage", studied)
+        assert result.exit_code == 2
+        assert "Trials with trainings: baseline 0 to 3, overfit 0 to " in result.stderr
+        assert "Traceback" not in result.stderr
