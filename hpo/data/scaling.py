@@ -3,7 +3,7 @@
 from typing import Any
 
 import numpy as np
-from sklearn.preprocessing import MinMaxScaler, StandardScaler
+from sklearn.preprocessing import MinMaxScaler, RobustScaler, StandardScaler
 
 from hpo.values import Array, FloatArray
 
@@ -13,13 +13,19 @@ _CHUNK = 4096
 def fit_scaling(x: Array, kind: str, is_number: Array) -> tuple[FloatArray, FloatArray]:
     """Offset and scale, float32, of shape (features,) or (channels,): they broadcast over one row's last axis.
 
-    kind: `standard` (mean 0, deviation 1), `minmax` (0 to 1) or `none`. One-hot features stay as they are: a rare
+    kind: `standard` (mean 0, deviation 1), `minmax` (0 to 1), `robust` (median 0, distance between the quartiles 1:
+    outliers do not count) or `none`. One-hot features stay as they are: a rare
     category scaled to deviation 1 would lie many deviations out. Features that do not vary keep scale 1.
-    Images: one mean and deviation for all pixels of a channel.
+    Images: one offset and scale for all pixels of a channel.
     """
     width = x.shape[-1]
     offset, scale = np.zeros(width, np.float32), np.ones(width, np.float32)
     if kind == "none" or not is_number.any():
+        return offset, scale
+    if kind == "robust":
+        for column in np.flatnonzero(is_number):
+            fitted = RobustScaler().fit(x[..., column].reshape(-1, 1))
+            offset[column], scale[column] = fitted.center_[0], 1.0 / fitted.scale_[0]
         return offset, scale
     scaler: Any = StandardScaler() if kind == "standard" else MinMaxScaler()
     for start in range(0, len(x), _CHUNK):  # in parts: a float64 copy of all images would be twice their size again

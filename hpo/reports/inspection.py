@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hpo.reports.pictures import _STYLE, CHOSEN, INK, MUTED, TRAINING, VALIDATION
+from hpo.reports.pictures import CHOSEN, INK, MUTED, STYLE, TRAINING, VALIDATION
 from hpo.training.inspection.rate_reading import RateReading
 from hpo.training.inspection.signals import Signals
 
@@ -149,7 +149,7 @@ def _png(width: float, height: float, draw: Callable[[Any], None]) -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(width, height), layout="constrained", dpi=160)
         FigureCanvasAgg(figure)
         draw(figure)

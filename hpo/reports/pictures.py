@@ -18,7 +18,7 @@ CHOSEN = "#c2571a"
 
 FONTS = "'Helvetica Neue', Helvetica, Arial, 'DejaVu Sans', sans-serif"
 
-_STYLE = {
+STYLE = {
     "font.family": ["DejaVu Sans"],
     "font.size": 9,
     "svg.fonttype": "none",
@@ -158,7 +158,7 @@ class _figure:  # noqa: N801 (used as a function)
         from matplotlib.backends.backend_svg import FigureCanvasSVG
         from matplotlib.figure import Figure
 
-        self._context = mpl.rc_context(_STYLE)
+        self._context = mpl.rc_context(STYLE)
         self._context.__enter__()
         figure = Figure(figsize=self.size, layout="constrained")
         FigureCanvasSVG(figure)

@@ -56,7 +56,7 @@ DATA: dict[str, Rule] = {
     "task": one_of(*(task.value for task in Task)),
     "header": flag("Write header = false where the first line is data already."),
     "test_source": Rule("where the test rows come from", _source, _SOURCE_REMEDY),
-    "scale": one_of("standard", "minmax", "none"),
+    "scale": one_of("standard", "minmax", "robust", "none"),
     "valid": number(0, 1, _SHARE),
     "test": number(0, 1, _SHARE),
     "folds": integer(1, 50, "Write 1 for a single split, 3 or more for cross-validation, or leave folds out."),

@@ -22,7 +22,7 @@ class DataSpec:
     test_source: str | None = None
     """A separate file of test rows, in the same form."""
     scale: str = "standard"
-    """`standard`, `minmax` or `none`; fitted on the training rows alone."""
+    """`standard`, `minmax`, `robust` or `none`; fitted on the training rows alone."""
     valid: float = 0.2
     test: float = 0.2
     """Shares of all rows; `test` is ignored with a `test_source`."""

@@ -57,7 +57,7 @@ def _data(data: DataSpec) -> str:
         lines.append(f"valid = {data.valid}    # share of the rows that configurations are compared on")
     if data.folds is not None:
         lines.append(f"folds = {data.folds}    # folds of cross-validation; 1: a single split")
-    lines.append(f'scale = "{data.scale}"    # standard, minmax or none; fitted on the training rows alone')
+    lines.append(f'scale = "{data.scale}"    # standard, minmax, robust or none; fitted on the training rows alone')
     if data.rows is not None:
         lines.append(f"rows = {data.rows}    # use only so many rows")
     if data.drop:

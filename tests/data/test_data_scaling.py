@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from data_support import CALIFORNIA, local, real, table, write_csv
-from sklearn.preprocessing import MinMaxScaler, StandardScaler
+from sklearn.preprocessing import MinMaxScaler, RobustScaler, StandardScaler
 
 from hpo.data.scaling import fit_scaling
 
@@ -16,7 +16,9 @@ def mixed(tmp_path):
     return write_csv(tmp_path / "t.csv", columns)
 
 
-@pytest.mark.parametrize(("kind", "scaler"), [("standard", StandardScaler), ("minmax", MinMaxScaler)])
+@pytest.mark.parametrize(
+    ("kind", "scaler"), [("standard", StandardScaler), ("minmax", MinMaxScaler), ("robust", RobustScaler)]
+)
 def test_numbers_are_scaled_as_scikit_learn_does_by_training_rows_alone(mixed, kind, scaler):
     dataset = local(mixed, target="kind", scale=kind)
     is_number = dataset.prepared.is_number
@@ -53,6 +55,10 @@ def test_images_scale_by_channel_in_parts_as_in_one():
     offset, scale = fit_scaling(x, "minmax", np.ones(2, bool))
     scaled = (x.astype(np.float32) - offset) * scale
     np.testing.assert_allclose([scaled.min(), scaled.max()], [0, 1], atol=1e-6)
+    offset, scale = fit_scaling(x, "robust", np.ones(2, bool))
+    low, middle, high = np.quantile(x, [0.25, 0.5, 0.75], axis=(0, 1, 2))
+    np.testing.assert_allclose(offset, middle)
+    np.testing.assert_allclose(scale, 1 / (high - low))
 
 
 def test_regression_targets_are_standardised_by_training_rows():
