@@ -101,6 +101,8 @@ SHARED = (
           "share of hidden units silenced; inverted, never before a batch normalization"),
     Known("input_noise", "regularization", Kind.NUMBER, FloatRange(0.0, 10.0), 0.0,
           "deviation of Gaussian noise added to the scaled inputs"),
+    Known("label_smoothing", "regularization", Kind.NUMBER, FloatRange(0.0, 0.9), 0.0,
+          "share of the loss that goes to all classes alike; of classes only"),
     Known("early_stopping", "regularization", Kind.NUMBER, IntRange(0, 10000), 0,
           "epochs without a better validation loss before a run ends and its best weights are kept; 0: off"),
 )  # fmt: skip

@@ -111,7 +111,7 @@ class CohortProgram:
         def loss(weights: list[Any]) -> tuple[Any, list[Any]]:
             z, changed = network.outputs_of(network.merged(weights, statistics), x, numbers, step)
             # Slots share no weight, so the sum's gradient holds each slot's own.
-            return ops.sum(network.loss_of(y, z)), changed
+            return ops.sum(network.loss_of(y, z, numbers)), changed
 
         gradients, changed = seam.gradient(loss, network.unpacked(w, statistics=False, reshape=ops.reshape))
         g = ops.concatenate([ops.reshape(part, (self.slots, -1)) for part in gradients], axis=1)

@@ -22,10 +22,11 @@ from hpo.training.backend import ops
 from hpo.training.builder import BATCH_NORMALIZATION_MOMENTUM, INPUT_NOISE
 from hpo.training.initializers import first_kernel
 from hpo.training.layers import bits_at, normal, uniform
+from hpo.training.losses import program_loss
 from hpo.values import Array, Configuration, Task, TaskFacts
 
 STATISTICS = ("mean", "variance")
-_STRENGTHS = ("l1", "l2", "dropout", "input_noise", "clip_norm")
+_STRENGTHS = ("l1", "l2", "dropout", "input_noise", "clip_norm", "label_smoothing")
 _EPSILON = 1e-3
 """Keras's, of batch normalization."""
 
@@ -45,6 +46,7 @@ class Dense:
     dropout: bool
     input_noise: bool
     clipping: bool = False
+    smoothing: bool = False
     signs: bool = False
     """Whether a step may go by the sign."""
     dtype: str = "float32"
@@ -57,6 +59,7 @@ class Dense:
             padded_width(int(configuration["units"])), str(configuration["batch_normalization"]),
             _choices(space, "activation"), _possible(space, "l1") or _possible(space, "l2"),
             _possible(space, "dropout"), _possible(space, "input_noise"), _possible(space, "clip_norm"),
+            facts.task.classifies and _possible(space, "label_smoothing"),
             any(update_rule.signed({"optimizer": name}) for name in _choices(space, "optimizer")), dtype,
         )  # fmt: skip
 
@@ -74,6 +77,7 @@ class Dense:
             and (self.dropout or not asks["dropout"])
             and (self.input_noise or not asks["input_noise"])
             and (self.clipping or not asks["clip_norm"])
+            and (self.smoothing or not asks["label_smoothing"] or not self.task.classifies)
             and (self.signs or not update_rule.signed(configuration))
         )
 
@@ -204,11 +208,9 @@ class Dense:
                 h = self._dropped(h, scalar, at, number)
         return ops.matmul(h, next(parts)) + next(parts), statistics
 
-    def loss_of(self, y: Any, z: Any) -> Any:
+    def loss_of(self, y: Any, z: Any, numbers: dict[str, Any]) -> Any:
         """The mean unpenalised loss of each slot, (S,); y (S, B), z (S, B, O)."""
-        if self.task.classifies:
-            return ops.mean(ops.sparse_categorical_crossentropy(y, z, from_logits=True), axis=-1)
-        return ops.mean(ops.square(z[:, :, 0] - ops.cast(y, z.dtype)), axis=-1)
+        return program_loss(self.task, y, z, numbers["label_smoothing"][:, None] if self.smoothing else None)
 
     def _normalized(self, h: Any, parts: Any, statistics: list[Any], *, training: bool) -> Any:
         gamma, beta, mean, variance = (next(parts) for _ in range(4))

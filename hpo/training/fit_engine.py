@@ -207,6 +207,7 @@ class FitSession:
         began = time.perf_counter()
         self._make_resident(run)
         rows = self._load_fold(run.request.fold)
+        run.program.trainee.smoothing.assign(float(run.request.configuration["label_smoothing"]))
         if last > len(run.tape):
             run.program.fit(len(run.tape), last, _Epochs(self, run, rows))
         elif not run.epochs:

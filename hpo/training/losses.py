@@ -1,7 +1,8 @@
 """The unpenalised losses, twice: as part of the compiled program, and in float64 for the curve.
 
 Classification: the mean over rows of log sum_k exp(z_k) - z_y, z the logits and y the true class. Regression: the
-mean of (z - y)**2 in standardised units.
+mean of (z - y)**2 in standardised units. A program may smooth labels (Szegedy et al. 2016, in Keras's form): of its
+loss the share s goes to all K classes alike, which makes it log sum_k exp(z_k) - (1 - s) z_y - s sum_k z_k / K.
 """
 
 from typing import Any
@@ -12,11 +13,17 @@ from hpo.training.backend import ops
 from hpo.values import Array, Fold, Task
 
 
-def program_loss(task: Task, y: Any, z: Any) -> Any:
-    """The mean loss of a batch as a tensor; z (rows, outputs), y (rows,)."""
-    if task.classifies:
-        return ops.mean(ops.sparse_categorical_crossentropy(y, z, from_logits=True))
-    return ops.mean(ops.square(z[:, 0] - ops.cast(y, z.dtype)))
+def program_loss(task: Task, y: Any, z: Any, smoothing: Any = None) -> Any:
+    """The mean loss over rows as a tensor (...); z (..., rows, outputs), y (..., rows). None: labels as they are.
+
+    `smoothing` broadcasts against (..., rows).
+    """
+    if not task.classifies:
+        return ops.mean(ops.square(z[..., 0] - ops.cast(y, z.dtype)), axis=-1)
+    losses = ops.sparse_categorical_crossentropy(y, z, from_logits=True)
+    if smoothing is not None:
+        losses = (1 - smoothing) * losses + smoothing * (ops.logsumexp(z, axis=-1) - ops.mean(z, axis=-1))
+    return ops.mean(losses, axis=-1)
 
 
 def mean_loss(task: Task, y: Array, z: Array) -> Array:

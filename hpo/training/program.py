@@ -68,6 +68,9 @@ class Trainee(keras.Model):  # type: ignore[misc]
         self.order = self.add_weight(
             shape=(steps, batch), dtype="int", initializer="zeros", trainable=False, name="order"
         )
+        self.smoothing = self.add_weight(
+            shape=(), dtype="float32", initializer="zeros", trainable=False, name="label_smoothing"
+        )
         self.built = True
 
     def call(self, step: Any, training: bool = False) -> Any:
@@ -77,7 +80,8 @@ class Trainee(keras.Model):  # type: ignore[misc]
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Any:
         """The task's mean loss and the penalties."""
-        loss = program_loss(self.task, ops.take(self.data.y, self._rows(x), axis=0), y_pred)
+        smoothing = ops.cast(ops.convert_to_tensor(self.smoothing), y_pred.dtype)
+        loss = program_loss(self.task, ops.take(self.data.y, self._rows(x), axis=0), y_pred, smoothing)
         return sum((ops.sum(ops.cast(p, loss.dtype)) for p in self.losses), start=loss)
 
     def _rows(self, step: Any) -> Any:

@@ -25,7 +25,7 @@ ROWS, BATCH = 40, 32
 
 REGULARIZERS: dict[str, dict[str, Any]] = {
     "none": {}, "l1": {"l1": 0.01}, "l2": {"l2": 0.02}, "dropout": {"dropout": 0.3}, "noise": {"input_noise": 0.2},
-    "clipping": {"clip_norm": 0.1},
+    "clipping": {"clip_norm": 0.1}, "smoothing": {"label_smoothing": 0.2},
     "before": {"batch_normalization": "before"}, "after": {"batch_normalization": "after"},
 }  # fmt: skip
 FACTS = {

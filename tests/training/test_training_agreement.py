@@ -27,14 +27,17 @@ DECAY = keras.optimizers.schedules.ExponentialDecay(0.01, 12, 0.5)
 def stock_run(space, configuration, facts, fold, rate):
     """The same run by stock Keras: the same first weights and rows, `train_on_batch`, stock everything."""
     model = builder.build(space, configuration, facts, seed=SEED, runtime=False)
-    cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    cross_entropy = keras.losses.CategoricalCrossentropy(
+        from_logits=True, label_smoothing=float(configuration["label_smoothing"])
+    )
     model.compile(optimizers.stock(configuration, rate), cross_entropy if facts.outputs > 1 else "mse")
     batch = min(BATCH, len(fold.x_train))
     for epoch in range(EPOCHS):
         order = np.random.default_rng(derive(SEED, "rows", epoch)).permutation(len(fold.x_train))
         for i in range(len(order) // batch):
             rows = order[i * batch : (i + 1) * batch]
-            model.train_on_batch(fold.x_train[rows], fold.y_train[rows])
+            y = fold.y_train[rows] if facts.outputs == 1 else np.eye(facts.outputs)[fold.y_train[rows]]
+            model.train_on_batch(fold.x_train[rows], y)
     return model
 
 
@@ -47,6 +50,8 @@ CASES = {
     "l1 and l2": (CLASSES, {"l1": 0.003, "l2": 0.02}),
     "normalization before": (CLASSES, {"batch_normalization": "before", "activation": "tanh"}),
     "normalization after": (CLASSES, {"batch_normalization": "after", "l2": 0.01}),
+    "smoothed labels": (CLASSES, {"label_smoothing": 0.3}),
+    "clipped": (CLASSES, {"clip_norm": 0.05, "optimizer": "sgd"}),
     "regression": (NUMBERS, {"optimizer": "nesterov", "l2": 0.01}),
     "decay": (CLASSES, {"schedule": "exponential", "decay_rate": 0.5, "decay_epochs": 2.0}),
     "images": (IMAGES, {"filters": 2, "dense_units": 6, "l2": 0.01, "batch_normalization": "before"}),
