@@ -199,7 +199,8 @@ class Dense:
                 h = self._normalized(h, parts, statistics, training=at is not None)
                 h = self._activated(h, numbers["activation"]) * mask
             elif self.normalization == "after":
-                h = self._activated(h + next(parts), numbers["activation"])
+                # Masked before as well: sigmoid gives padding a half, which the moving averages would take up.
+                h = self._activated(h + next(parts), numbers["activation"]) * mask
                 h = self._normalized(h, parts, statistics, training=at is not None) * mask
             else:
                 h = self._activated(h + next(parts), numbers["activation"]) * mask

@@ -34,7 +34,7 @@ EVERY_PART = {"dropout": 0.3, "input_noise": 0.2, "l1": 0.01, "l2": 0.02}
 PADDED = [
     {"activation": a, "batch_normalization": b}
     for i, a in enumerate(ACTIVATIONS[:3] if FEW else ACTIVATIONS) for j, b in enumerate(BATCH_NORMALIZATION)
-    if FULL or i % 3 == j
+    if FULL or (i + 1) % 3 == j
 ]  # fmt: skip
 COEFFICIENTS = {"momentum": 0.8, "rho": 0.7, "beta_1": 0.8, "beta_2": 0.95, "epsilon": 1e-4, "weight_decay": 0.3}
 
