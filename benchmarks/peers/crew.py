@@ -2,9 +2,8 @@
 
 import statistics
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from threading import Lock
 from typing import Any
 
 from hpo.records.rows import LeasedRun
@@ -67,13 +66,12 @@ class Crew:
         self._lanes = lanes
         self._waiting: dict[str, list[LeasedRun]] = {}
         self._slots: dict[str, int] = {}
-        self._lock = Lock()
         self.stretches: list[Stretch] = []
         self.results: list[tuple[Configuration, RunResult]] = []
 
     def work(self) -> None:
         """Until every trial is closed."""
-        lanes = Lanes(Trainer(self._structure, self._open) for _ in range(self._lanes))
+        lanes = Lanes(Trainer(self._key, self._open) for _ in range(self._lanes))
         lanes.take(self._lease)
         while not lanes.idle:
             finished = []
@@ -112,12 +110,8 @@ class Crew:
     def _key(self, run: LeasedRun) -> str:
         return fingerprint(self._book.space.structure(run.request.configuration))
 
-    def _structure(self, run: LeasedRun) -> Hashable:
-        return self._key(run)
-
     def _open(self, run: LeasedRun, slots: int) -> Session:
         stretch = Stretch(slots)
         session = self._opening(run.request.configuration, slots)
-        with self._lock:
-            self.stretches.append(stretch)
+        self.stretches.append(stretch)
         return _Timed(session, stretch)

@@ -22,7 +22,7 @@ RISES = 0.3
 """Oscillating: in more than this share of the epochs after the first the training loss rises, by `SWING` or more."""
 SWING = 0.05
 VANISHING, EXPLODING = 1e-3, 1e3
-"""Gradient of the first hidden layer's kernel, as a multiple of the last one's; the same for a trained norm."""
+"""Gradient of the first hidden layer's kernel as a multiple of the last one's, with the first weights."""
 DEAD, SATURATED, ALIKE = 0.5, 0.5, 0.99
 """Shares of a hidden layer from which on it is held to be dead, saturated or symmetric."""
 SHRUNK = 0.2
@@ -103,9 +103,9 @@ def diagnose(
             {**evidence, "alike_share": layer.alike_share},
         )
     poor = training_loss > scale.reference + GAP_IN_NOISE * scale.noise
-    if poor:
-        for name, number, sentence in _ailments(curve, health):
-            return Diagnosis(name, sentence, {**evidence, **number})
+    if poor and (ailment := next(_ailments(curve, health), None)) is not None:
+        name, number, sentence = ailment
+        return Diagnosis(name, sentence, {**evidence, **number})
     for name, holds, sentence in (
         (
             "overfit", has_gap(training_loss, validation_loss, scale),

@@ -102,14 +102,14 @@ def crowded_edges(space: SearchSpace, trials: Sequence[Ranked]) -> tuple[Edge, .
     trial of each structure counts: a search keeps few open, so that their trials share its value by chance.
     """
     found: list[Edge] = []
-    everyone, structures = trials, _best_of_structures(space, trials)
+    structures = _best_of_structures(space, trials)
     for h in space.varying:
         if isinstance(h.range, (Choice, Fixed)) or h.range.low == h.range.high:
             continue
-        trials = structures if h.kind is Kind.STRUCTURE else everyone
-        if len(trials) < 2 * FEWEST:
+        counted, of = (structures, "structures") if h.kind is Kind.STRUCTURE else (trials, "trials")
+        if len(counted) < 2 * FEWEST:
             continue
-        best = sorted(trials, key=lambda t: t.cost)[: max(FEWEST, ceil(TOP * len(trials)))]
+        best = sorted(counted, key=lambda t: t.cost)[: max(FEWEST, ceil(TOP * len(counted)))]
         seen = [float(t.configuration[h.name]) for t in best if space.active(h.name, t.configuration)]
         at = [position(h.range, v) for v in seen]
         sides: tuple[Side, Side] = ("low", "high")
@@ -117,16 +117,15 @@ def crowded_edges(space: SearchSpace, trials: Sequence[Ranked]) -> tuple[Edge, .
             end = bound(space, h.name, side)
             if len(at) < FEWEST or end is None:
                 continue
-            if not _crowded(at, h.range, side) and not _still_falling(h, h.range, side, at, space, trials):
+            if not _crowded(at, h.range, side) and not _still_falling(h, h.range, side, at, space, counted):
                 continue
             wider = widened(h.range, side, end) if end > 0 or not h.range.log else h.range
             if wider != h.range:
-                crowd, of = sum(_near(p, side) for p in at), "trials" if trials is everyone else "structures"
-                found.append(Edge(h.name, side, crowd, len(at), h.range, wider, of))
+                found.append(Edge(h.name, side, sum(_near(p, side) for p in at), len(at), h.range, wider, of))
     return tuple(found)
 
 
-def _best_of_structures(space: SearchSpace, trials: Sequence[Ranked]) -> list[Ranked]:
+def _best_of_structures(space: SearchSpace, trials: Sequence[Ranked]) -> Sequence[Ranked]:
     found: dict[str, Ranked] = {}
     for trial in sorted(trials, key=lambda t: t.cost):
         found.setdefault(fingerprint(space.structure(trial.configuration)), trial)

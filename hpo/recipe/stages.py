@@ -56,10 +56,10 @@ EDGE_CHECK = 2 / 3
 """A stage looks for crowded edges after this share of its trials, so that the rest can go into a widened range."""
 
 CAPACITY = ("units", "filters", "hidden_layers", "dense_units")
-_REGULARIZERS = ("l1", "l2", "dropout", "input_noise", "weight_decay")
+_REGULARIZERS = ("l1", "l2", "dropout", "input_noise", "label_smoothing", "weight_decay")
 _REGULARIZE = (*_REGULARIZERS, "batch_normalization", "batch_size", "early_stopping")
 _OVERFIT_SECTIONS = ("architecture", "optimizer")
-_TUNE_ALSO = ("learning_rate", "momentum", "rho", "beta_1", "beta_2", "epsilon", *_REGULARIZERS)
+_TUNE_ALSO = ("learning_rate", "momentum", "rho", "beta_1", "beta_2", "epsilon", "clip_norm", *_REGULARIZERS)
 
 
 def searched(stage: str, hyperparameter: Hyperparameter) -> bool:
@@ -81,7 +81,7 @@ def searched(stage: str, hyperparameter: Hyperparameter) -> bool:
 
 
 OFF: dict[str, Scalar] = {
-    "l1": 0.0, "l2": 0.0, "dropout": 0.0, "input_noise": 0.0, "weight_decay": 0.0,
+    "l1": 0.0, "l2": 0.0, "dropout": 0.0, "input_noise": 0.0, "label_smoothing": 0.0, "weight_decay": 0.0,
     "early_stopping": 0, "batch_normalization": "none",
 }  # fmt: skip
 """A network without regularization, as the overfit stage wants it."""

@@ -223,7 +223,8 @@ class StageSearch:
         diagnosis = read(seen, runs, self._bar.scale)
         of_training = self._stage.objective == "training loss"
         value = mean([r.training_loss if of_training else r.validation_metric for r in runs])
-        diverged = diagnosis.name == "diverged" or not isfinite(value)
+        # By the runs: a divergence that the first weights foretold is diagnosed as an exploding gradient.
+        diverged = any(r.state == "diverged" for r in runs) or not isfinite(value)
         told = self._search.tell(trial.number, None if diverged else value, diverged=diverged)
         return closed(
             trial, runs, value=told.value, diagnosis=diagnosis, state=told.state, attrs=told.attrs,

@@ -26,6 +26,8 @@ INPUT_NOISE = 2
 masks in an engine whose program holds layers that this run has no use for."""
 BATCH_NORMALIZATION_MOMENTUM = 0.9
 """Keras's 0.99 needs hundreds of steps before its averages are worth anything; small data have twenty an epoch."""
+BATCH_NORMALIZATION_EPSILON = 1e-3
+"""Keras's."""
 
 
 class _Parts(Protocol):

@@ -1,9 +1,8 @@
 """The `compiled` engine: the runs of a cohort train together, a block of slots in one XLA program.
 
-On a CPU a block has eight slots, four of a large network, whatever the cohort's size, and blocks train side by side on
-as many threads as there are cores: eight slots are as fast a run as thirty-two, two threads with a block each nearly
-twice as fast as one block on two cores, and a run's numbers do not depend on how many slots its cohort has. On a GPU
-the cohort is one block.
+On a CPU a block has eight slots, four of a large network, whatever the cohort's size, and blocks train side by side in
+threads: eight slots are as fast a run as thirty-two, two threads with a block each nearly twice as fast as one block on
+two cores, and a run's numbers do not depend on how many slots its cohort has. On a GPU the cohort is one block.
 """
 
 import os

@@ -19,7 +19,7 @@ import numpy as np
 from hpo.space import Choice, Fixed, SearchSpace, padded_width
 from hpo.training import update_rule
 from hpo.training.backend import ops
-from hpo.training.builder import BATCH_NORMALIZATION_MOMENTUM, INPUT_NOISE
+from hpo.training.builder import BATCH_NORMALIZATION_EPSILON, BATCH_NORMALIZATION_MOMENTUM, INPUT_NOISE
 from hpo.training.initializers import first_kernel
 from hpo.training.layers import bits_at, normal, uniform
 from hpo.training.losses import program_loss
@@ -27,8 +27,6 @@ from hpo.values import Array, Configuration, Task, TaskFacts
 
 STATISTICS = ("mean", "variance")
 _STRENGTHS = ("l1", "l2", "dropout", "input_noise", "clip_norm", "label_smoothing")
-_EPSILON = 1e-3
-"""Keras's, of batch normalization."""
 
 
 @dataclass(frozen=True)
@@ -221,7 +219,7 @@ class Dense:
             variance = ops.mean(ops.square(h - mean), axis=1, keepdims=True)
             keep = BATCH_NORMALIZATION_MOMENTUM
             statistics += [keep * o + (1 - keep) * n for o, n in zip(old, (mean, variance), strict=True)]
-        inverse = ops.rsqrt(variance + _EPSILON) * gamma
+        inverse = ops.rsqrt(variance + BATCH_NORMALIZATION_EPSILON) * gamma
         return h * inverse + (beta - mean * inverse)
 
     def _activated(self, z: Any, chosen: Any) -> Any:

@@ -40,7 +40,7 @@ class _Run:
     optimizer_state: list[Array] = field(default_factory=list)
     tape: Tape = field(default_factory=Tape)
     first: list[Array] | None = None
-    """The weights it began with, until their first epoch has been looked at."""
+    """The weights it began with, until their first epoch has been looked at; None where layers are not read."""
 
     @property
     def patience(self) -> int:
@@ -80,8 +80,9 @@ class FitSession:
         run.program.network.begin(request.configuration, request.seed)
         state = run.program.optimizer.state
         backend.assign(state, [np.zeros(v.shape, v.dtype) for v in state])
-        run.first = exported_weights(run.program.network.model)
-        run.tape.health += self._health(run, run.first, 0)
+        weights = exported_weights(run.program.network.model)
+        run.tape.health += self._health(run, weights, 0)
+        run.first = weights if run.tape.health else None
 
     def advance(self, epochs: int) -> None:
         """Train every occupied, unfinished slot by up to so many epochs."""

@@ -16,14 +16,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from hpo.space import SearchSpace
+from hpo.training.builder import BATCH_NORMALIZATION_EPSILON
 from hpo.training.inspection.activations import ACTIVATE
 from hpo.values import Array, Configuration, LayerHealth, Task
 
 ROWS = 64
 """Enough for the shares that diagnoses ask for; four times as many took a cohort of small networks 8 % of its time."""
 _ALIKE = 1e-3
-_EPSILON = 1e-3
-"""Keras's, of batch normalization."""
 
 
 @dataclass
@@ -31,7 +30,6 @@ class _Layer:
     """A hidden layer's arrays and what its backward pass needs of the forward one."""
 
     kernel: Array
-    bias: Array | None
     gamma: Array | None
     beta: Array | None
     x: Array
@@ -59,21 +57,22 @@ def examined(
     rows = min(ROWS, len(y))
     x, y = x[:rows].reshape(rows, -1), y[:rows]
     with np.errstate(all="ignore"):
-        layers, (kernel, bias) = _forward(configuration, weights, x)
-        h = layers[-1] if layers else None
-        last = x if h is None else _given(h, str(configuration["batch_normalization"]))
-        gradients = _backward(configuration, layers, kernel, last, _loss_gradient(task, last @ kernel + bias, y))
-        moved = _moved(weights, before)
-        found = []
-        for i, layer in enumerate(layers):
-            name = str(configuration["activation"])
-            found.append(_read(f"hidden {i + 1}", epoch, layer.kernel, gradients[i], layer.h, next(moved), name))
-        found.append(_read("output", epoch, kernel, gradients[-1], last @ kernel + bias, next(moved), ""))
-    return tuple(found)
+        layers, last, (kernel, bias) = _forward(configuration, weights, x)
+        z = last @ kernel + bias
+        *gradients, gradient = _backward(configuration, layers, kernel, last, _loss_gradient(task, z, y))
+        *moved, by = _moved(weights, before)
+        activation = str(configuration["activation"])
+        hidden = [
+            _read(f"hidden {n}", epoch, layer.kernel, g, layer.h, m, activation)
+            for n, (layer, g, m) in enumerate(zip(layers, gradients, moved, strict=True), 1)
+        ]
+        return (*hidden, _read("output", epoch, kernel, gradient, z, by, ""))
 
 
-def _forward(configuration: Configuration, weights: Sequence[Array], x: Array) -> tuple[list[_Layer], Sequence[Array]]:
-    """The hidden layers, and (kernel, bias) of the output."""
+def _forward(
+    configuration: Configuration, weights: Sequence[Array], x: Array
+) -> tuple[list[_Layer], Array, Sequence[Array]]:
+    """The hidden layers, what the last of them hands on, and (kernel, bias) of the output."""
     place, activation = str(configuration["batch_normalization"]), ACTIVATE[str(configuration["activation"])]
     arrays, layers = iter(weights), []
     for _ in range(int(configuration["hidden_layers"])):
@@ -83,22 +82,17 @@ def _forward(configuration: Configuration, weights: Sequence[Array], x: Array) -
         if place != "none":
             next(arrays), next(arrays)  # moving averages, which training does not use
         z = x @ kernel if bias is None else x @ kernel + bias
-        layer = _Layer(kernel, bias, gamma, beta, x, z, z)
+        layer = _Layer(kernel, gamma, beta, x, z, z)
         if place == "before":
             layer.z = _normalized(layer, z)
         layer.h = activation.value(layer.z)
         layers.append(layer)
-        x = _given(layer, place)
-    return layers, list(arrays)
-
-
-def _given(layer: _Layer, place: str) -> Array:
-    """What the layer hands on."""
-    return _normalized(layer, layer.h) if place == "after" else layer.h
+        x = _normalized(layer, layer.h) if place == "after" else layer.h
+    return layers, x, list(arrays)
 
 
 def _normalized(layer: _Layer, a: Array) -> Array:
-    inverse = 1 / np.sqrt(a.var(0) + _EPSILON)
+    inverse = 1 / np.sqrt(a.var(0) + BATCH_NORMALIZATION_EPSILON)
     layer.normal, layer.scale = (a - a.mean(0)) * inverse, layer.gamma * inverse
     return np.asarray(layer.normal * layer.gamma + layer.beta)
 

@@ -48,8 +48,8 @@ def check_skeleton(
 def _unregularized(configuration: Configuration) -> dict[str, Scalar]:
     """Without what is meant to make the training loss worse, and in batches of a size that suits the checks."""
     return {
-        **configuration, "l1": 0.0, "l2": 0.0, "dropout": 0.0, "input_noise": 0.0, "early_stopping": 0,
-        "batch_size": _BATCH,
+        **configuration, "l1": 0.0, "l2": 0.0, "dropout": 0.0, "input_noise": 0.0, "label_smoothing": 0.0,
+        "clip_norm": 0.0, "early_stopping": 0, "batch_size": _BATCH,
     }  # fmt: skip
 
 
