@@ -93,7 +93,7 @@ class CohortProgram:
             g, s = self._gradient(w, s, numbers, x_batch, y_batch, first + i)
             added = ops.sum(ops.square(g), axis=1)
             if self.network.clipping:
-                g = update_rule.clipped(g, added[:, None], numbers["clip_norm"][:, None])
+                g = g * update_rule.clipping(added, numbers["clip_norm"])[:, None]
             table = ops.reshape(ops.transpose(rule[i]), (-1, self.slots, 1))
             w, m, v = update_rule.step(w, m, v, g, table, signs=self.network.signs)
             return w, s, m, v, square + added

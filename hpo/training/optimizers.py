@@ -40,26 +40,31 @@ class TableOptimizer(keras.optimizers.Optimizer):  # type: ignore[misc]
         return [self.iterations, *self._first, *self._second]
 
     def apply(self, grads: Any, trainable_variables: Any = None) -> None:
-        """One step. A weight that the loss does not reach has no gradient."""
+        """One step. A weight that the loss does not reach has no gradient.
+
+        Keras's own would call `update_step` for each weight: what all share is worked out once here.
+        """
         square = sum(ops.sum(ops.square(ops.cast(g, "float32"))) for g in grads if g is not None)
         self.assign_add(self._square, square)
-        clip = ops.convert_to_tensor(self._clip_norm)
-        scaled = [
-            None if g is None else update_rule.clipped(g, ops.cast(square, g.dtype), ops.cast(clip, g.dtype))
-            for g in grads
-        ]
-        super().apply(scaled, trainable_variables)
-
-    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """The rule for one weight."""
-        at = self._get_variable_index(variable)
-        m, v = self._first[at], self._second[at]
+        factor = update_rule.clipping(square, ops.convert_to_tensor(self._clip_norm))
         row = ops.mod(ops.cast(self.iterations, "int32"), self._steps)
-        table = ops.cast(ops.take(ops.convert_to_tensor(self._table), row, axis=0), variable.dtype)
-        arrays = (ops.convert_to_tensor(variable), ops.convert_to_tensor(m), ops.convert_to_tensor(v))
-        new = update_rule.step(*arrays, ops.cast(gradient, variable.dtype), table, signs=self._signs)
-        for old, value in zip((variable, m, v), new, strict=True):
-            self.assign(old, value)
+        table = ops.take(ops.convert_to_tensor(self._table), row, axis=0)
+        coefficients = [table[i] for i in range(len(update_rule.COEFFICIENTS))]
+        for g, variable, m, v in zip(
+            grads, trainable_variables or self._trainable_variables, self._first, self._second, strict=True
+        ):
+            if g is None:
+                continue
+            kind = variable.dtype
+            old = (variable, m, v)
+            at, first, second = (ops.convert_to_tensor(a) for a in old)
+            g = ops.cast(g, kind) * ops.cast(factor, kind)
+            own = [ops.cast(c, kind) for c in coefficients]
+            for held, new in zip(old, update_rule.step(at, first, second, g, own, signs=self._signs), strict=True):
+                self.assign(held, new)
+            if variable.constraint is not None:
+                variable.assign(variable.constraint(variable))
+        self._iterations.assign_add(1)
 
     def begin_epoch(self, coefficients: Array, clip_norm: float) -> None:
         """The coefficients of the coming epoch's steps, (steps, 10)."""

@@ -125,10 +125,10 @@ def step(w: Any, m: Any, v: Any, g: Any, table: Any, *, signs: bool = False) -> 
     return keep * w + change, m, v
 
 
-def clipped(g: Any, square: Any, clip_norm: Any) -> Any:
-    """Gradients g (slots, ...) of squared norms `square`, scaled down to norms of at most `clip_norm`; 0: not at all.
+def clipping(square: Any, clip_norm: Any) -> Any:
+    """What gradients of squared norm `square` are multiplied with, so that the norm is at most `clip_norm`; 0: one.
 
-    Both broadcast against g. Keras's `global_clipnorm`. Where the norm is no number, neither is the result.
+    Keras's `global_clipnorm`. Where the norm is no number, neither is the factor.
     """
     norm = ops.sqrt(square)
-    return g * ops.where(clip_norm > 0, clip_norm / ops.maximum(norm, clip_norm), ops.ones_like(norm))
+    return ops.where(clip_norm > 0, clip_norm / ops.maximum(norm, clip_norm), ops.ones_like(norm))
