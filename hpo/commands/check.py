@@ -54,8 +54,10 @@ def check(spec: "StudySpec", *, data_dir: str | None = None, with_data: bool = T
 
 def _data(spec: "StudySpec", data_dir: str | None) -> "tuple[Dataset, tuple[str, ...], tuple[Check, ...]]":
     from hpo.data import checks, load, summary_lines
+    from hpo.studyfile.guidance import check_loss
 
     dataset = load(spec.data, seed=spec.seed, metric=spec.metric, base=spec.base, data_dir=data_dir)
+    check_loss(spec.space, dataset.facts.task, f"study {spec.name!r}")
     return dataset, tuple(summary_lines(dataset)), tuple(checks(dataset))
 
 

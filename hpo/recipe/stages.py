@@ -34,7 +34,7 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         "regularize",
         "What closes the gap?",
-        "L1, L2, dropout, noise, batch normalization, batch size, early stopping",
+        "L1, L2, dropout, noise, max-norm, loss, batch normalization, batch size, early stopping",
         "validation metric",
     ),
     Stage(
@@ -56,10 +56,13 @@ EDGE_CHECK = 2 / 3
 """A stage looks for crowded edges after this share of its trials, so that the rest can go into a widened range."""
 
 CAPACITY = ("units", "filters", "hidden_layers", "dense_units")
-_REGULARIZERS = ("l1", "l2", "dropout", "input_noise", "label_smoothing", "weight_decay")
-_REGULARIZE = (*_REGULARIZERS, "batch_normalization", "batch_size", "early_stopping")
+_NOISE = ("input_noise", "activation_noise", "weight_noise", "gradient_noise")
+_REGULARIZERS = ("l1", "l2", "dropout", *_NOISE, "max_norm", "label_smoothing", "weight_decay")
+_LOSS = ("focal_gamma", "huber_delta", "class_weight")
+_REGULARIZE = (*_REGULARIZERS, *_LOSS, "loss", "batch_normalization", "batch_size", "early_stopping")
 _OVERFIT_SECTIONS = ("architecture", "optimizer")
-_TUNE_ALSO = ("learning_rate", "momentum", "rho", "beta_1", "beta_2", "epsilon", "clip_norm", *_REGULARIZERS)
+_LATER = ("schedule", "regularization", "loss")
+_TUNE_ALSO = ("learning_rate", "momentum", "rho", "beta_1", "beta_2", "epsilon", "clip_norm", *_REGULARIZERS, *_LOSS)
 
 
 def searched(stage: str, hyperparameter: Hyperparameter) -> bool:
@@ -69,22 +72,22 @@ def searched(stage: str, hyperparameter: Hyperparameter) -> bool:
     """
     name, section = hyperparameter.name, hyperparameter.section
     if stage == "overfit":
-        custom = hyperparameter.kind in (Kind.STRUCTURE, Kind.START) and section not in ("schedule", "regularization")
+        custom = hyperparameter.kind in (Kind.STRUCTURE, Kind.START) and section not in _LATER
         return name not in _REGULARIZE and (section in _OVERFIT_SECTIONS or custom)
     if stage == "regularize":
         return name in _REGULARIZE
     if stage == "tune":
         return name in _TUNE_ALSO or section == "schedule" or (
-            hyperparameter.kind is Kind.NUMBER and section not in ("architecture", "optimizer", "regularization")
+            hyperparameter.kind is Kind.NUMBER and section not in ("architecture", "optimizer", "regularization", "loss")
         )  # fmt: skip
     return False
 
 
 OFF: dict[str, Scalar] = {
-    "l1": 0.0, "l2": 0.0, "dropout": 0.0, "input_noise": 0.0, "label_smoothing": 0.0, "weight_decay": 0.0,
-    "early_stopping": 0, "batch_normalization": "none",
+    **dict.fromkeys(_REGULARIZERS, 0.0), "early_stopping": 0, "batch_normalization": "none", "loss": "match",
+    "class_weight": 0.0,
 }  # fmt: skip
-"""A network without regularization, as the overfit stage wants it."""
+"""A network without regularization that lowers the very loss it is judged by, as the overfit stage wants it."""
 
 
 def unregularized(space: SearchSpace, configuration: Configuration) -> dict[str, Scalar]:

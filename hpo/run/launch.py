@@ -21,6 +21,7 @@ from hpo.run.context import Context
 from hpo.run.events import Listener, Note, StageFinished, StudyFinished
 from hpo.run.leading import forget, led
 from hpo.run.workforce import training
+from hpo.studyfile.guidance import check_loss
 from hpo.studyfile.spec import StudySpec, identity, to_plain
 from hpo.values import Verdict, fingerprint
 
@@ -36,6 +37,7 @@ def launch(
     if workers < 1:
         raise InputError(Problem("command line", "--workers", "at least 1", str(workers), "Leave it out for one."))
     dataset = load(spec.data, seed=spec.seed, metric=spec.metric, base=spec.base, data_dir=data_dir)
+    check_loss(spec.space, dataset.facts.task, f"study {spec.name!r}")
     for warning in spec.warnings:
         listener(Note(warning))
     if artifacts is not None:

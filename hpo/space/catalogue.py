@@ -42,13 +42,17 @@ class Known:
 ACTIVATIONS = ("relu", "leaky_relu", "elu", "selu", "gelu", "swish", "tanh", "sigmoid")
 INITIALIZERS = (
     "match", "xavier_normal", "xavier_uniform", "he_normal", "he_uniform", "lecun_normal", "lecun_uniform",
-    "normal_0.01", "normal_1.0", "uniform", "orthogonal", "constant", "zeros",
+    "normal_0.01", "normal_1.0", "uniform", "orthogonal", "dropout_adjusted", "lsuv", "data_dependent", "constant",
+    "zeros",
 )  # fmt: skip
 OPTIMIZERS = ("sgd", "momentum", "nesterov", "rmsprop", "adagrad", "adam", "adamw", "nadam", "lion")
 SCHEDULES = (
     "constant", "exponential", "step", "polynomial", "cosine", "warm_restarts", "cyclic", "one_cycle",
 )  # fmt: skip
 BATCH_NORMALIZATION = ("none", "before", "after")
+WEIGHT_NORMALIZATION = ("none", "centered")
+LOSSES = {"cross_entropy": True, "focal": True, "mse": False, "mae": False, "huber": False}
+"""Whether each is a loss of classes; the others are of numbers."""
 
 _WITH_MOMENTUM = (("optimizer", ("momentum", "nesterov")),)
 _ADAMS = (("optimizer", ("adam", "adamw", "nadam", "lion")),)
@@ -60,9 +64,11 @@ SHARED = (
     Known("activation", "architecture", Kind.NUMBER, Choice(ACTIVATIONS), "relu", "of the hidden layers"),
     Known("initializer", "architecture", Kind.START, Choice(INITIALIZERS), "match",
           "of the kernels; match: He for relu and its kin, Xavier for tanh and sigmoid, LeCun for selu; "
-          "uniform: +-1/sqrt(fan_in); constant: 0.1"),
+          "uniform: +-1/sqrt(fan_in); constant: 0.1; lsuv and data_dependent look at training rows"),
     Known("batch_normalization", "architecture", Kind.STRUCTURE, Choice(BATCH_NORMALIZATION), "none",
           "before or after the activation; per channel in convolutions"),
+    Known("weight_normalization", "architecture", Kind.STRUCTURE, Choice(WEIGHT_NORMALIZATION), "none",
+          "centered: each hidden unit's weights are a gain times a direction of mean zero"),
     Known("optimizer", "optimizer", Kind.NUMBER, Choice(OPTIMIZERS), "adam", "the update rule, in Keras's form"),
     Known("learning_rate", "optimizer", Kind.NUMBER, FloatRange(1e-8, 1e4, log=True), 1e-3,
           "before the schedule's multiplier"),
@@ -101,10 +107,26 @@ SHARED = (
           "share of hidden units silenced; inverted, never before a batch normalization"),
     Known("input_noise", "regularization", Kind.NUMBER, FloatRange(0.0, 10.0), 0.0,
           "deviation of Gaussian noise added to the scaled inputs"),
+    Known("activation_noise", "regularization", Kind.NUMBER, FloatRange(0.0, 10.0), 0.0,
+          "deviation of Gaussian noise added behind hidden layers, where dropout stands"),
+    Known("weight_noise", "regularization", Kind.NUMBER, FloatRange(0.0, 10.0), 0.0,
+          "deviation of Gaussian noise added to the kernels of each step"),
+    Known("gradient_noise", "regularization", Kind.NUMBER, FloatRange(0.0, 100.0), 0.0,
+          "deviation of Gaussian noise added to the first step's gradients; it falls as (1 + step)^-0.275"),
+    Known("max_norm", "regularization", Kind.NUMBER, FloatRange(0.0, 1e6), 0.0,
+          "incoming weights of a unit of a larger norm are scaled down to it after each step; 0: off"),
     Known("label_smoothing", "regularization", Kind.NUMBER, FloatRange(0.0, 0.9), 0.0,
           "share of the loss that goes to all classes alike; of classes only"),
     Known("early_stopping", "regularization", Kind.NUMBER, IntRange(0, 10000), 0,
           "epochs without a better validation loss before a run ends and its best weights are kept; 0: off"),
+    Known("loss", "loss", Kind.STRUCTURE, Choice(("match", *LOSSES)), "match",
+          "what training lowers; match: cross_entropy of classes, mse of numbers. Curves hold those two in any case"),
+    Known("focal_gamma", "loss", Kind.NUMBER, FloatRange(0.0, 10.0), 2.0,
+          "how much rows that are answered well already count less; 0: cross_entropy", (("loss", ("focal",)),)),
+    Known("huber_delta", "loss", Kind.NUMBER, FloatRange(1e-3, 1e3, log=True), 1.0,
+          "error, in deviations of the target, beyond which the loss grows in a line", (("loss", ("huber",)),)),
+    Known("class_weight", "loss", Kind.NUMBER, FloatRange(0.0, 1.0), 0.0,
+          "rows weigh as their class's share to the power of minus this; 0: alike, 1: classes balanced"),
 )  # fmt: skip
 
 MLP = (

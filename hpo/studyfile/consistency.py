@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from hpo.metrics import METRICS
 from hpo.space import FloatRange, SearchSpace
+from hpo.studyfile.guidance import advice
 from hpo.studyfile.reading import Report, is_code, shown
 from hpo.studyfile.spec import BudgetSpec, DataSpec, StudySpec
 from hpo.values import Task
@@ -101,7 +102,7 @@ def _budget_cautions(spec: StudySpec) -> list[str]:
 
 
 def _space_cautions(spec: StudySpec) -> list[str]:
-    found = []
+    found = list(advice(spec.space, spec.data.task))
     for h in spec.space.varying:
         if not isinstance(h.range, FloatRange):
             continue

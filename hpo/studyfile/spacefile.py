@@ -13,7 +13,7 @@ from hpo.studyfile.entries import Entry, read_entry
 from hpo.studyfile.files import find, read_toml
 from hpo.studyfile.reading import Report, is_code, shown, suggestion
 
-SECTIONS = ("architecture", "optimizer", "schedule", "regularization")
+SECTIONS = ("architecture", "optimizer", "schedule", "regularization", "loss")
 
 
 def load_space(source: str | Mapping[str, Any], *, base: str = ".", where: str = "search space") -> SearchSpace:

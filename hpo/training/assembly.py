@@ -17,7 +17,8 @@ import numpy as np
 from hpo.errors import InputError, Problem
 from hpo.space import SearchSpace
 from hpo.training.backend import keras
-from hpo.training.builder import build, set_exported_weights
+from hpo.training.builder import build
+from hpo.training.weights import set_exported_weights
 from hpo.values import Array, Configuration, FloatArray, Fold, TaskFacts
 
 _BATCH = 1024

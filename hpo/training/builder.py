@@ -1,12 +1,12 @@
 """From a configuration to a Keras model: logits for classes, one standardised number for regression.
 
-The same network comes in two forms with the same weights in the same order. `runtime=True` trains: penalties, dropout
-and noise are our layers, whose strengths are variables. `runtime=False` is stock Keras throughout: it is exported, and
-the tests hold the first form against it.
+The same network comes in two forms. `runtime=True` trains: penalties, dropout and noise are our layers, whose strengths
+are variables. `runtime=False` is stock Keras throughout: it is exported, and the tests hold the first form against it.
+Both have the same weights in the same order, but for weight normalization, whose gain is folded into the kernel.
 
 Order inside a hidden layer: weights, batch normalization (`before`), activation, batch normalization (`after`),
-pooling, dropout. A network with batch normalization drops units only behind the last of its normalizations: dropout
-ahead of one shifts the variance that it has learned (Li et al. 2019).
+pooling, activation noise, dropout. A network with batch normalization disturbs its units only behind the last of its
+normalizations: dropout ahead of one shifts the variance that it has learned (Li et al. 2019), and so does noise.
 """
 
 from typing import Any, Protocol
@@ -15,19 +15,26 @@ import numpy as np
 
 from hpo.errors import InputError, Problem
 from hpo.space import SearchSpace
-from hpo.training.backend import assign, host, keras
+from hpo.training.backend import assign, keras
+from hpo.training.constants import (
+    ACTIVATION_NOISE,
+    BATCH_NORMALIZATION_MOMENTUM,
+    DROPOUT,
+    INPUT_NOISE,
+    WEIGHT_NOISE,
+)
 from hpo.training.custom import custom_model
-from hpo.training.initializers import first_kernel
-from hpo.training.layers import HashedDropout, HashedNoise, Penalty, RuntimeLayer, Strengths
-from hpo.values import Array, Configuration, TaskFacts
-
-INPUT_NOISE = 2
-"""The noise layer's number, whether or not there is one: dropout layers count on from it, so that a run draws the same
-masks in an engine whose program holds layers that this run has no use for."""
-BATCH_NORMALIZATION_MOMENTUM = 0.9
-"""Keras's 0.99 needs hundreds of steps before its averages are worth anything; small data have twenty an epoch."""
-BATCH_NORMALIZATION_EPSILON = 1e-3
-"""Keras's."""
+from hpo.training.layers import (
+    HashedDropout,
+    HashedNoise,
+    KernelNoise,
+    Penalty,
+    RuntimeConvolution,
+    RuntimeDense,
+    Strengths,
+)
+from hpo.training.weights import fresh_weights, trained_variables
+from hpo.values import Configuration, TaskFacts
 
 
 class _Parts(Protocol):
@@ -39,8 +46,14 @@ class _Parts(Protocol):
     def penalty(self) -> Any:
         """The regularizer of a kernel, or None."""
 
-    def dropout(self, x: Any) -> Any:
-        """What stands behind a hidden layer."""
+    def disturbed(self, x: Any) -> Any:
+        """Noise and dropout behind a hidden layer."""
+
+    def dense(self, units: int, **settings: Any) -> Any:
+        """A dense layer."""
+
+    def convolution(self, filters: int, size: int, **settings: Any) -> Any:
+        """A convolution that keeps height and width."""
 
 
 class _Runtime:
@@ -49,25 +62,47 @@ class _Runtime:
     def __init__(self, configuration: Configuration, seed: int) -> None:
         self.configuration = configuration
         self.seed = seed
-        self.number = INPUT_NOISE
+        self.layers = self.kernels = 0
         self.strengths: Strengths | None = None
+        self.noise: KernelNoise | None = None
 
     def entry(self, x: Any) -> Any:
         if presence(self.configuration)["penalty"]:
             self.strengths = Strengths(float(self.configuration["l1"]), float(self.configuration["l2"]))
             x = self.strengths(x)
-        if presence(self.configuration)["input_noise"]:
-            x = HashedNoise("input_noise", float(self.configuration["input_noise"]), INPUT_NOISE, self.seed)(x)
-        return x
+        if presence(self.configuration)["weight_noise"]:
+            strength = float(self.configuration["weight_noise"])
+            self.noise = KernelNoise("weight_noise", strength, WEIGHT_NOISE, self.seed)
+            x = self.noise(x)
+        return self._hashed(HashedNoise, "input_noise", INPUT_NOISE, x)
 
     def penalty(self) -> Any:
         return None if self.strengths is None else Penalty(self.strengths)
 
-    def dropout(self, x: Any) -> Any:
-        if not presence(self.configuration)["dropout"]:
+    def disturbed(self, x: Any) -> Any:
+        x = self._hashed(HashedNoise, "activation_noise", ACTIVATION_NOISE + 2 * self.layers, x)
+        x = self._hashed(HashedDropout, "dropout", DROPOUT + 2 * self.layers, x)
+        self.layers += 1
+        return x
+
+    def dense(self, units: int, **settings: Any) -> Any:
+        return self._layer(RuntimeDense, keras.layers.Dense, units, **settings)
+
+    def convolution(self, filters: int, size: int, **settings: Any) -> Any:
+        return self._layer(RuntimeConvolution, keras.layers.Conv2D, filters, size, padding="same", **settings)
+
+    def _hashed(self, kind: type[HashedNoise] | type[HashedDropout], strength: str, number: int, x: Any) -> Any:
+        if not presence(self.configuration)[strength]:
             return x
-        self.number += 2  # as many as normal numbers take, which need two hashes each
-        return HashedDropout("dropout", float(self.configuration["dropout"]), self.number, self.seed)(x)
+        return kind(strength, float(self.configuration[strength]), number, self.seed)(x)
+
+    def _layer(self, own: Any, stock: Any, *sizes: int, output: bool = False, **settings: Any) -> Any:
+        number, self.kernels = self.kernels, self.kernels + 1
+        normalized = not output and self.configuration["weight_normalization"] == "centered"
+        if self.noise is None and not normalized:
+            return stock(*sizes, **settings)
+        noise = None if self.noise is None else self.noise.noise
+        return own(*sizes, noise=noise, number=number, normalized=normalized, **settings)
 
 
 class _Stock:
@@ -86,17 +121,26 @@ class _Stock:
             return None
         return keras.regularizers.L1L2(float(self.configuration["l1"]), float(self.configuration["l2"]))
 
-    def dropout(self, x: Any) -> Any:
-        rate = float(self.configuration["dropout"])
+    def disturbed(self, x: Any) -> Any:
+        noise, rate = float(self.configuration["activation_noise"]), float(self.configuration["dropout"])
+        x = keras.layers.GaussianNoise(noise, seed=self.seed)(x) if noise else x
         return keras.layers.Dropout(rate, seed=self.seed)(x) if rate else x
+
+    def dense(self, units: int, *, output: bool = False, **settings: Any) -> Any:
+        return keras.layers.Dense(units, **settings)
+
+    def convolution(self, filters: int, size: int, **settings: Any) -> Any:
+        return keras.layers.Conv2D(filters, size, padding="same", **settings)
 
 
 def presence(configuration: Configuration) -> dict[str, bool]:
     """Which optional parts a network has; with the structure and the activation it decides the compiled program."""
     return {
         "penalty": float(configuration["l1"]) > 0 or float(configuration["l2"]) > 0,
-        "dropout": float(configuration["dropout"]) > 0,
-        "input_noise": float(configuration["input_noise"]) > 0,
+        **{
+            name: float(configuration[name]) > 0
+            for name in ("dropout", "input_noise", "activation_noise", "weight_noise")
+        },
     }
 
 
@@ -124,7 +168,7 @@ def build(
     x = network.convolutions(x) if space.model == "cnn" else network.hidden(x)
     model = keras.Model(inputs, network.output(x, facts.outputs), name=space.model)
     model.hpo_bundled = True
-    assign(exported_variables(model), fresh_weights(model, configuration, seed))
+    assign(trained_variables(model), fresh_weights(model, configuration, seed))
     return model
 
 
@@ -141,8 +185,8 @@ class _Network:
             x = keras.layers.Flatten()(x)
         layers = int(self.configuration["hidden_layers"])
         for i in range(layers):
-            x = self._activated(keras.layers.Dense(int(self.configuration["units"]), **self._weights())(x))
-            x = self._dropout(x, last=i == layers - 1)
+            x = self._activated(self.parts.dense(int(self.configuration["units"]), **self._weights())(x))
+            x = self._disturbed(x, last=i == layers - 1)
         return x
 
     def convolutions(self, x: Any) -> Any:
@@ -151,17 +195,17 @@ class _Network:
         pool = keras.layers.MaxPooling2D if self.configuration["pooling"] == "max" else keras.layers.AveragePooling2D
         for i in range(blocks):
             filters = int(self.configuration["filters"]) * 2**i
-            x = self._activated(keras.layers.Conv2D(filters, size, padding="same", **self._weights())(x))
+            x = self._activated(self.parts.convolution(filters, size, **self._weights())(x))
             x = pool(2, padding="same")(x)
-            x = self._dropout(x, last=i == blocks - 1 and not head)
+            x = self._disturbed(x, last=i == blocks - 1 and not head)
         x = keras.layers.Flatten()(x)
         if head:
-            x = self._dropout(self._activated(keras.layers.Dense(head, **self._weights())(x)), last=True)
+            x = self._disturbed(self._activated(self.parts.dense(head, **self._weights())(x)), last=True)
         return x
 
     def output(self, x: Any, outputs: int) -> Any:
         # A name of its own keeps the output layer recognisable; 32 bits keep the loss exact under mixed precision.
-        x = keras.layers.Dense(outputs, name="output", **self._weights(output=True))(x)
+        x = self.parts.dense(outputs, name="output", output=True, **self._weights(output=True))(x)
         return x if x.dtype in ("float32", "float64") else keras.layers.Activation("linear", dtype="float32")(x)
 
     def _weights(self, output: bool = False) -> dict[str, Any]:
@@ -179,45 +223,8 @@ class _Network:
             x = keras.layers.BatchNormalization(momentum=BATCH_NORMALIZATION_MOMENTUM)(x)
         return x
 
-    def _dropout(self, x: Any, *, last: bool) -> Any:
-        return self.parts.dropout(x) if last or self.normalization == "none" else x
-
-
-def fresh_weights(model: keras.Model, configuration: Configuration, seed: int) -> list[Array]:
-    """The first weights of a bundled model for any seed, in the order of `exported_weights`, without building it."""
-    layers = [layer for layer in model.layers if layer.weights and not isinstance(layer, RuntimeLayer)]
-    kernels = [layer for layer in layers if hasattr(layer, "kernel")]
-    weights = []
-    for layer in layers:
-        for variable in layer.weights:
-            if hasattr(layer, "kernel") and variable is layer.kernel:
-                number = kernels.index(layer)
-                last = number == len(kernels) - 1
-                drawn = first_kernel(configuration, tuple(variable.shape), seed=seed, layer=number, output=last)
-                weights.append(drawn.astype(variable.dtype))
-            else:
-                ones = variable.name in ("gamma", "moving_variance")
-                weights.append(np.full(variable.shape, 1.0 if ones else 0.0, variable.dtype))
-    return weights
-
-
-def exported_variables(model: keras.Model) -> list[Any]:
-    """The variables that the stock form has too, in the order of its `weights`."""
-    if not getattr(model, "hpo_bundled", False):
-        return list(model.weights)
-    own = {id(v) for layer in model.layers if isinstance(layer, RuntimeLayer) for v in layer.variables}
-    return [v for v in model.weights if id(v) not in own]
-
-
-def exported_weights(model: keras.Model) -> list[Array]:
-    """Weights and normalization statistics as the stock form's `set_weights` takes them."""
-    return [host(v) for v in exported_variables(model)]
-
-
-def set_exported_weights(model: keras.Model, weights: list[Array] | tuple[Array, ...]) -> None:
-    """The inverse of `exported_weights`, on either form."""
-    for variable, value in zip(exported_variables(model), weights, strict=True):
-        variable.assign(value)
+    def _disturbed(self, x: Any, *, last: bool) -> Any:
+        return self.parts.disturbed(x) if last or self.normalization == "none" else x
 
 
 def count_parameters(space: SearchSpace, configuration: Configuration, facts: TaskFacts) -> int:
@@ -227,6 +234,7 @@ def count_parameters(space: SearchSpace, configuration: Configuration, facts: Ta
         return int(sum(np.prod(v.shape) for v in model.trainable_variables))
     normalized = configuration["batch_normalization"] != "none"
     per_unit = (0 if configuration["batch_normalization"] == "before" else 1) + (2 if normalized else 0)
+    per_unit += configuration["weight_normalization"] == "centered"
     if space.model == "mlp":
         width, count = int(np.prod(facts.input_shape)), 0
         for _ in range(int(configuration["hidden_layers"])):

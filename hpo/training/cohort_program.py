@@ -92,10 +92,15 @@ class CohortProgram:
             x_batch, y_batch = ops.take(x, rows[i], axis=0), ops.take(y, rows[i], axis=0)
             g, s = self._gradient(w, s, numbers, x_batch, y_batch, first + i)
             added = ops.sum(ops.square(g), axis=1)
-            if self.network.clipping:
+            parts = self.network.parts
+            if "clip_norm" in parts:
                 g = g * update_rule.clipping(added, numbers["clip_norm"])[:, None]
+            if "gradient_noise" in parts:
+                g = self.network.disturbed_gradient(g, numbers, first + i)
             table = ops.reshape(ops.transpose(rule[i]), (-1, self.slots, 1))
-            w, m, v = update_rule.step(w, m, v, g, table, signs=self.network.signs)
+            w, m, v = update_rule.step(w, m, v, g, table, signs="signs" in parts)
+            if "max_norm" in parts:
+                w = self.network.bounded(w, numbers["max_norm"])
             return w, s, m, v, square + added
 
         state = (*block, ops.zeros((self.slots,), self.network.dtype))
@@ -115,7 +120,7 @@ class CohortProgram:
 
         gradients, changed = seam.gradient(loss, network.unpacked(w, statistics=False, reshape=ops.reshape))
         g = ops.concatenate([ops.reshape(part, (self.slots, -1)) for part in gradients], axis=1)
-        if network.penalty:
+        if network.parts & {"l1", "l2"}:
             # Of l1 |w| + l2 w^2, Keras's form, written out: differentiated by itself it compiles for each kernel anew.
             l1, l2 = numbers["l1"][:, None], numbers["l2"][:, None]
             g = g + network.kernels() * (l1 * ops.sign(w) + 2 * l2 * w)

@@ -87,10 +87,11 @@ class CompiledSession:
     def put(self, slot: int, request: RunRequest) -> None:
         """Begin a run in a free slot. Raises ValueError where the slot is taken or the structure is another."""
         run = self._admit(slot, request)
-        weights = self._network.first_weights(request.configuration, request.seed)
+        rows = self._folds[request.fold].x_train
+        weights = self._network.first_weights(request.configuration, request.seed, rows)
         trainable, _ = self._network.split(weights)
-        run.first = weights
-        run.tape.health += self._health(run, weights, 0)
+        run.first = self._network.exported(weights)
+        run.tape.health += self._health(run, run.first, 0)
         self._place(slot, run, [weights, *([np.zeros_like(w) for w in trainable] for _ in (0, 1))])
 
     def advance(self, epochs: int) -> None:
@@ -122,7 +123,7 @@ class CompiledSession:
         if predictions is None:
             block, at = divmod(slot, self._size)
             ((_, _, (scores, predictions)),) = self._scored([(at, run)], self._blocks[block].measure(self._data))
-        weights = tape.best_weights or self._state(slot)[0]
+        weights = tape.best_weights or self._exported(slot)
         health = tape.health if tape.best_epoch < 2 else [*tape.health, *self._health(run, weights, tape.best_epoch)]
         return RunResult(
             tape.outcome or Outcome.DONE, tape.curve(), tape.best_epoch, *scores,
@@ -195,8 +196,13 @@ class CompiledSession:
             network.packed(statistics, statistics=True),
             *(network.packed(m, statistics=False) for m in moments),
         )
-        numbers = network.numbers(run.request.configuration, run.request.seed)
-        self._blocks[block].put(at, packed, numbers, run.request.fold)
+        request = run.request
+        numbers = network.numbers(request.configuration, request.seed, self._folds[request.fold].prior)
+        self._blocks[block].put(at, packed, numbers, request.fold)
+
+    def _exported(self, slot: int) -> list[Array]:
+        """A slot's weights as they are kept and exported; copies."""
+        return self._network.exported(self._state(slot)[0])
 
     def _state(self, slot: int) -> list[list[Array]]:
         """[weights, first moments, second moments] of a slot at the exact width; copies."""
@@ -245,9 +251,9 @@ class CompiledSession:
         for at, run, (scores, predictions) in self._scored(live, z):
             slot, patience = index * size + at, int(run.request.configuration["early_stopping"])
             if run.tape.add((*scores, rates[at], float(norm[at])), predictions, patience):
-                run.tape.best_weights = self._state(slot)[0]
+                run.tape.best_weights = self._exported(slot)
             if run.first is not None:
-                run.tape.health += self._health(run, self._state(slot)[0], 1, run.first)
+                run.tape.health += self._health(run, self._exported(slot), 1, run.first)
                 run.first = None
             outcome = ended(run.tape, patience, run.epochs)
             if outcome is not None:

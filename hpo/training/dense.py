@@ -12,21 +12,47 @@ TensorFlow's `vectorized_map` took longer to trace.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from hpo.space import Choice, Fixed, SearchSpace, padded_width
 from hpo.training import update_rule
 from hpo.training.backend import ops
-from hpo.training.builder import BATCH_NORMALIZATION_EPSILON, BATCH_NORMALIZATION_MOMENTUM, INPUT_NOISE
-from hpo.training.initializers import first_kernel
-from hpo.training.layers import bits_at, normal, uniform
-from hpo.training.losses import program_loss
+from hpo.training.constants import (
+    ACTIVATION_NOISE,
+    BATCH_NORMALIZATION_EPSILON,
+    BATCH_NORMALIZATION_MOMENTUM,
+    CENTERED_EPSILON,
+    DROPOUT,
+    GRADIENT_NOISE,
+    INPUT_NOISE,
+    WEIGHT_NOISE,
+)
+from hpo.training.layers import bits_at, centered, first_gain, noise_deviation, normal, uniform
+from hpo.training.losses import class_weights, loss_name, program_loss
+from hpo.training.weights import first_arrays
 from hpo.values import Array, Configuration, Task, TaskFacts
 
 STATISTICS = ("mean", "variance")
-_STRENGTHS = ("l1", "l2", "dropout", "input_noise", "clip_norm", "label_smoothing")
+_VECTORS = ("mask", "activation", "class_weights")
+"""Of a slot's numbers, those that are not one."""
+_OF_CLASSES = ("label_smoothing", "class_weight")
+_STRENGTHS = (
+    "l1", "l2", "dropout", "input_noise", "activation_noise", "weight_noise", "gradient_noise", "clip_norm",
+    "max_norm", *_OF_CLASSES,
+)  # fmt: skip
+_NUMBERS = ("l1", "l2", "dropout", "input_noise", "activation_noise", "weight_noise", "gradient_noise", "clip_norm",
+            "max_norm", "label_smoothing", "focal_gamma", "huber_delta")  # fmt: skip
+
+
+class _Part(NamedTuple):
+    """One array of a network, as (rows, columns); what is no kernel has one row."""
+
+    name: str
+    layer: int
+    rows: int
+    columns: int
 
 
 @dataclass(frozen=True)
@@ -39,26 +65,25 @@ class Dense:
     layers: int
     width: int
     normalization: str
+    centered: bool
+    """Whether hidden kernels are a gain times a direction: weight normalization."""
+    loss: str
     activations: tuple[str, ...]
-    penalty: bool
-    dropout: bool
-    input_noise: bool
-    clipping: bool = False
-    smoothing: bool = False
-    signs: bool = False
-    """Whether a step may go by the sign."""
+    parts: frozenset[str]
+    """Of the strengths, those that the space lets be other than zero; `signs`: whether a step may go by the sign."""
     dtype: str = "float32"
 
     @classmethod
     def of(cls, space: SearchSpace, configuration: Configuration, facts: TaskFacts, dtype: str = "float32") -> "Dense":
         """The network of a structure, with every part that some configuration of the space could have."""
+        parts = {n for n in _STRENGTHS if _possible(space, n) and (facts.task.classifies or n not in _OF_CLASSES)}
+        if any(update_rule.signed({"optimizer": name}) for name in _choices(space, "optimizer")):
+            parts.add("signs")
         return cls(
             facts.task, int(np.prod(facts.input_shape)), facts.outputs, int(configuration["hidden_layers"]),
             padded_width(int(configuration["units"])), str(configuration["batch_normalization"]),
-            _choices(space, "activation"), _possible(space, "l1") or _possible(space, "l2"),
-            _possible(space, "dropout"), _possible(space, "input_noise"), _possible(space, "clip_norm"),
-            facts.task.classifies and _possible(space, "label_smoothing"),
-            any(update_rule.signed({"optimizer": name}) for name in _choices(space, "optimizer")), dtype,
+            configuration["weight_normalization"] == "centered", loss_name(configuration, facts.task),
+            _choices(space, "activation"), frozenset(parts), dtype,
         )  # fmt: skip
 
     def _shapes(self, width: int) -> list[tuple[int, int]]:
@@ -68,43 +93,55 @@ class Dense:
 
     def admits(self, configuration: Configuration) -> bool:
         """Whether the program has all parts that a configuration of its structure asks for."""
-        asks = {name: float(configuration[name]) > 0 for name in _STRENGTHS}
-        return (
-            configuration["activation"] in self.activations
-            and (self.penalty or not (asks["l1"] or asks["l2"]))
-            and (self.dropout or not asks["dropout"])
-            and (self.input_noise or not asks["input_noise"])
-            and (self.clipping or not asks["clip_norm"])
-            and (self.smoothing or not asks["label_smoothing"] or not self.task.classifies)
-            and (self.signs or not update_rule.signed(configuration))
-        )
+        asked = {n for n in _STRENGTHS if float(configuration[n]) > 0}
+        if not self.task.classifies:
+            asked -= set(_OF_CLASSES)
+        if update_rule.signed(configuration):
+            asked.add("signs")
+        return configuration["activation"] in self.activations and asked <= self.parts
 
     def names(self) -> list[str]:
-        """The kinds of arrays of a network in the order of the Keras model's weights."""
+        """The kinds of arrays of a network, in the order of the trained Keras model's."""
         bias = [] if self.normalization == "before" else ["bias"]
+        gain = ["gain"] if self.centered else []
         normalized = [] if self.normalization == "none" else ["gamma", "beta", *STATISTICS]
-        return [*(["kernel", *bias, *normalized] * self.layers), "kernel", "bias"]
+        return [*(["kernel", *bias, *gain, *normalized] * self.layers), "kernel", "bias"]
 
-    def first_weights(self, configuration: Configuration, seed: int) -> list[Array]:
-        """A run's first weights at its exact width, in the order of `names`."""
-        shapes = iter(enumerate(self._shapes(int(configuration["units"]))))
+    def first_weights(self, configuration: Configuration, seed: int, x: Array) -> list[Array]:
+        """A run's first weights at its exact width, in the order of `names`; x (rows, inputs) training rows."""
+        arrays = iter(
+            zip(*first_arrays(configuration, self._shapes(int(configuration["units"])), seed, x), strict=True)
+        )
         weights: list[Array] = []
-        out = 0
+        of: dict[str, Array] = {}
         for name in self.names():
             if name == "kernel":
-                layer, shape = next(shapes)
-                out = shape[1]
-                drawn = first_kernel(configuration, shape, seed=seed, layer=layer, output=layer == self.layers)
-                weights.append(drawn.astype(self.dtype))
-            else:
-                weights.append(np.full(out, 1.0 if name in ("gamma", "variance") else 0.0, self.dtype))
+                of["kernel"], of["bias"] = next(arrays)
+                of["gain"] = first_gain(of["kernel"])
+            ones = name in ("gamma", "variance")
+            value = of[name] if name in of else np.full(of["kernel"].shape[-1], 1.0 if ones else 0.0)
+            weights.append(value.astype(self.dtype))
         return weights
+
+    def exported(self, weights: Sequence[Array]) -> list[Array]:
+        """Weights in the order of `names` as the stock model has them: gains are folded into their kernels."""
+        if not self.centered:
+            return list(weights)
+        found: list[Array] = []
+        for name, array in zip(self.names(), weights, strict=True):
+            if name == "kernel":
+                at = len(found)
+            if name == "gain":
+                found[at] = centered(found[at], array)
+            else:
+                found.append(array)
+        return found
 
     def packed(self, arrays: Sequence[Array], *, statistics: bool) -> Array:
         """One run's exact arrays, trainable ones or statistics, as a slot holds them: padded with zeros, end to end."""
         parts = []
-        for (_, rows, columns), array in zip(self._parts(self.width, statistics=statistics), arrays, strict=True):
-            whole = np.zeros((rows, columns), self.dtype)
+        for part, array in zip(self._parts(self.width, statistics=statistics), arrays, strict=True):
+            whole = np.zeros((part.rows, part.columns), self.dtype)
             exact = array.reshape(-1, array.shape[-1])
             whole[: exact.shape[0], : exact.shape[1]] = exact
             parts.append(whole.ravel())
@@ -114,17 +151,17 @@ class Dense:
         """The inverse of `packed`; copies."""
         small = self._parts(int(configuration["units"]), statistics=statistics)
         arrays = []
-        for whole, (name, rows, columns) in zip(self.unpacked(slot, statistics=statistics), small, strict=True):
-            part = whole[:rows, :columns]
-            arrays.append(part.copy() if name == "kernel" else part[0].copy())
+        for whole, part in zip(self.unpacked(slot, statistics=statistics), small, strict=True):
+            inside = whole[: part.rows, : part.columns]
+            arrays.append(inside.copy() if part.name == "kernel" else inside[0].copy())
         return arrays
 
     def unpacked(self, packed: Any, *, statistics: bool, reshape: Callable[..., Any] = np.reshape) -> list[Any]:
         """The padded arrays (..., rows, columns) that lie end to end in (..., length)."""
         arrays, begin = [], 0
-        for _, rows, columns in self._parts(self.width, statistics=statistics):
-            end = begin + rows * columns
-            arrays.append(reshape(packed[..., begin:end], (*packed.shape[:-1], rows, columns)))
+        for part in self._parts(self.width, statistics=statistics):
+            end = begin + part.rows * part.columns
+            arrays.append(reshape(packed[..., begin:end], (*packed.shape[:-1], part.rows, part.columns)))
             begin = end
         return arrays
 
@@ -132,14 +169,14 @@ class Dense:
     def lengths(self) -> tuple[int, int]:
         """How many numbers a slot has: trainable ones, and statistics."""
         trainable, statistics = (
-            sum(rows * columns for _, rows, columns in self._parts(self.width, statistics=s)) for s in (False, True)
+            sum(part.rows * part.columns for part in self._parts(self.width, statistics=s)) for s in (False, True)
         )
         return trainable, statistics
 
     def kernels(self) -> Array:
         """1 where a packed trainable number belongs to a kernel, which penalties act on, else 0; (length,)."""
         parts = self._parts(self.width, statistics=False)
-        return np.concatenate([np.full(rows * columns, name == "kernel", self.dtype) for name, rows, columns in parts])
+        return np.concatenate([np.full(p.rows * p.columns, p.name == "kernel", self.dtype) for p in parts])
 
     def split(self, weights: Sequence[Any]) -> tuple[list[Any], list[Any]]:
         """(trainable arrays, statistics) of arrays in the order of `names`."""
@@ -151,23 +188,24 @@ class Dense:
         one, two = iter(trainable), iter(statistics)
         return [next(two) if name in STATISTICS else next(one) for name in self.names()]
 
-    def _parts(self, width: int, *, statistics: bool) -> list[tuple[str, int, int]]:
-        """(name, rows, columns) of the trainable arrays or of the statistics, at a width."""
-        shapes = iter(self._shapes(width))
+    def _parts(self, width: int, *, statistics: bool) -> list[_Part]:
+        """The trainable arrays or the statistics, at a width."""
+        shapes = self._shapes(width)
         parts = []
-        columns = 0
+        layer = -1
         for name in self.names():
-            rows = 1
-            if name == "kernel":
-                rows, columns = next(shapes)
+            layer += name == "kernel"
+            rows, columns = shapes[layer]
             if (name in STATISTICS) is statistics:
-                parts.append((name, rows, columns))
+                parts.append(_Part(name, layer, rows if name == "kernel" else 1, columns))
         return parts
 
-    def numbers(self, configuration: Configuration, seed: int) -> dict[str, Array]:
-        """What of a run enters the program as numbers, without the slot axis."""
-        of = {name: np.asarray(float(configuration[name]), self.dtype) for name in _STRENGTHS}
+    def numbers(self, configuration: Configuration, seed: int, prior: Array) -> dict[str, Array]:
+        """What of a run enters the program as numbers, without the slot axis; `prior`: of its fold."""
+        of = {name: np.asarray(float(configuration[name]), self.dtype) for name in _NUMBERS}
         units = int(configuration["units"])
+        if "class_weight" in self.parts:
+            of["class_weights"] = class_weights(configuration, prior).astype(self.dtype)
         return {
             **of,
             "seed": np.asarray(seed, np.int32),
@@ -185,31 +223,81 @@ class Dense:
         """
         parts = iter(weights)
         statistics: list[Any] = []
-        scalar = {k: ops.reshape(v, (-1, 1, 1)) for k, v in numbers.items() if k not in ("mask", "activation")}
-        mask = numbers["mask"][:, None, :]
-        at = None if step is None else ops.reshape(step, (-1, 1, 1))
+        training = step is not None
+        scalar = {k: _scalar(v) for k, v in numbers.items() if k not in _VECTORS}
+        mask, chosen = numbers["mask"][:, None, :], numbers["activation"]
+        if training:
+            scalar["step"] = _scalar(step)
         h = x
-        if self.input_noise and at is not None:
-            h = h + scalar["input_noise"] * self._noise(x.shape[1], scalar["seed"], at)
+        if "input_noise" in self.parts and training:
+            h = h + scalar["input_noise"] * self._normal(x.shape[1], self.inputs, self.inputs, scalar, INPUT_NOISE)
         for layer in range(self.layers):
-            h = ops.matmul(h, next(parts))
+            kernel = next(parts)
+            bias = None if self.normalization == "before" else next(parts)
+            h = ops.matmul(h, self._kernel(kernel, next(parts) if self.centered else None, layer, scalar, mask))
+            h = h if bias is None else h + bias
             if self.normalization == "before":
-                h = self._normalized(h, parts, statistics, training=at is not None)
-                h = self._activated(h, numbers["activation"]) * mask
+                h = self._normalized(h, parts, statistics, training=training)
+                h = self._activated(h, chosen) * mask
             elif self.normalization == "after":
                 # Masked before as well: sigmoid gives padding a half, which the moving averages would take up.
-                h = self._activated(h + next(parts), numbers["activation"]) * mask
-                h = self._normalized(h, parts, statistics, training=at is not None) * mask
+                h = self._activated(h, chosen) * mask
+                h = self._normalized(h, parts, statistics, training=training) * mask
             else:
-                h = self._activated(h + next(parts), numbers["activation"]) * mask
-            if self.dropout and at is not None and (layer == self.layers - 1 or self.normalization == "none"):
-                number = INPUT_NOISE + 2 * (1 + (layer if self.normalization == "none" else 0))
-                h = self._dropped(h, scalar, at, number)
-        return ops.matmul(h, next(parts)) + next(parts), statistics
+                h = self._activated(h, chosen) * mask
+            if training and (layer == self.layers - 1 or self.normalization == "none"):
+                h = self._disturbed(h, scalar, mask, layer if self.normalization == "none" else 0)
+        return ops.matmul(h, self._kernel(next(parts), None, self.layers, scalar, mask)) + next(parts), statistics
 
     def loss_of(self, y: Any, z: Any, numbers: dict[str, Any]) -> Any:
         """The mean unpenalised loss of each slot, (S,); y (S, B), z (S, B, O)."""
-        return program_loss(self.task, y, z, numbers["label_smoothing"][:, None] if self.smoothing else None)
+        return program_loss(
+            self.task, y, z, self.loss, gamma=numbers["focal_gamma"][:, None], delta=numbers["huber_delta"][:, None],
+            smoothing=numbers["label_smoothing"][:, None] if "label_smoothing" in self.parts else None,
+            weights=numbers.get("class_weights"),
+        )  # fmt: skip
+
+    def disturbed_gradient(self, g: Any, numbers: dict[str, Any], step: Any) -> Any:
+        """Packed gradients (S, length) with the step's noise; padding is given none."""
+        scalar = {k: _scalar(numbers[k]) for k in ("seed", "units", "gradient_noise")} | {"step": _scalar(step)}
+        mask, noise = numbers["mask"], []
+        for n, part in enumerate(self._parts(self.width, statistics=False)):
+            hidden = part.layer < self.layers
+            width = scalar["units"] if hidden else self.outputs
+            made = self._normal(part.rows, part.columns, width, scalar, GRADIENT_NOISE + 2 * n)
+            if part.name == "kernel" and part.layer:
+                made = made * mask[:, :, None]
+            if hidden:
+                made = made * mask[:, None, :]
+            noise.append(ops.reshape(made, (g.shape[0], -1)))
+        deviation = noise_deviation(scalar["gradient_noise"], ops.cast(scalar["step"], self.dtype))
+        return g + deviation[:, :, 0] * ops.concatenate(noise, axis=1)
+
+    def bounded(self, w: Any, max_norm: Any) -> Any:
+        """Packed weights (S, length) in which no unit's incoming weights have a norm above max_norm (S,); 0: any."""
+        bound, found = _scalar(max_norm), []
+        arrays = self.unpacked(w, statistics=False, reshape=ops.reshape)
+        for part, array in zip(self._parts(self.width, statistics=False), arrays, strict=True):
+            kept = update_rule.bounded(array, bound, axis=1) if part.name == "kernel" else array
+            found.append(ops.reshape(kept, (w.shape[0], -1)))
+        return ops.concatenate(found, axis=1)
+
+    def _kernel(self, kernel: Any, gain: Any, layer: int, scalar: dict[str, Any], mask: Any) -> Any:
+        """What a layer multiplies with: its weights, normalized where there is a gain, with the step's noise."""
+        if gain is not None:
+            # `layers.centered`, with the rows of padding left out: mask (S, 1, P) of the units below.
+            rows = 1.0 if layer == 0 else ops.transpose(mask, (0, 2, 1))
+            count = self.inputs if layer == 0 else ops.cast(scalar["units"], self.dtype)
+            mean = ops.sum(kernel * rows, axis=1, keepdims=True) / count
+            direction = (kernel - mean) * rows
+            square = ops.sum(ops.square(direction), axis=1, keepdims=True)
+            kernel = gain * (direction / ops.sqrt(square + CENTERED_EPSILON))
+        if "weight_noise" in self.parts and "step" in scalar:
+            width = scalar["units"] if layer < self.layers else self.outputs
+            noise = self._normal(kernel.shape[1], kernel.shape[2], width, scalar, WEIGHT_NOISE + 2 * layer)
+            # Masked, or a batch normalization would take padding's noise up into its moving averages.
+            kernel = kernel + scalar["weight_noise"] * (noise * mask if layer < self.layers else noise)
+        return kernel
 
     def _normalized(self, h: Any, parts: Any, statistics: list[Any], *, training: bool) -> Any:
         gamma, beta, mean, variance = (next(parts) for _ in range(4))
@@ -229,18 +317,34 @@ class Dense:
             result = ops.where(chosen[:, i, None, None] > 0, _ACTIVATE[name](z), result)
         return result
 
-    def _dropped(self, h: Any, scalar: dict[str, Any], step: Any, number: int) -> Any:
-        rows = np.arange(h.shape[1], dtype=np.uint32)[None, :, None]
-        columns = np.arange(self.width, dtype=np.uint32)[None, None, :]
-        # A mask's position counts in the exact width, so that the padded network drops the units of the small one.
-        positions = ops.convert_to_tensor(rows) * ops.cast(scalar["units"], "uint32") + ops.convert_to_tensor(columns)
-        kept = uniform(bits_at(positions, scalar["seed"], step, number)) >= ops.cast(scalar["dropout"], "float32")
-        return h * (ops.cast(kept, h.dtype) / (1.0 - scalar["dropout"]))
+    def _disturbed(self, h: Any, scalar: dict[str, Any], mask: Any, layer: int) -> Any:
+        """Noise and dropout behind a hidden layer."""
+        rows, width = h.shape[1], scalar["units"]
+        if "activation_noise" in self.parts:
+            noise = self._normal(rows, self.width, width, scalar, ACTIVATION_NOISE + 2 * layer)
+            h = h + scalar["activation_noise"] * noise * mask
+        if "dropout" in self.parts:
+            bits = bits_at(_positions(rows, self.width, width), scalar["seed"], scalar["step"], DROPOUT + 2 * layer)
+            kept = uniform(bits) >= ops.cast(scalar["dropout"], "float32")
+            h = h * (ops.cast(kept, h.dtype) / (1.0 - scalar["dropout"]))
+        return h
 
-    def _noise(self, rows: int, seed: Any, step: Any) -> Any:
-        positions = ops.convert_to_tensor(np.arange(rows * self.inputs, dtype=np.uint32).reshape(1, rows, self.inputs))
-        first, second = (bits_at(positions, seed, step, INPUT_NOISE + i) for i in (0, 1))
+    def _normal(self, rows: int, columns: int, width: Any, scalar: dict[str, Any], number: int) -> Any:
+        """Standard normal numbers (S, rows, columns) of the step; `width`: as many of the columns are no padding."""
+        at = _positions(rows, columns, width)
+        first, second = (bits_at(at, scalar["seed"], scalar["step"], number + i) for i in (0, 1))
         return ops.cast(normal(first, second), self.dtype)
+
+
+def _scalar(of_slots: Any) -> Any:
+    return ops.reshape(of_slots, (-1, 1, 1))
+
+
+def _positions(rows: int, columns: int, width: Any) -> Any:
+    """Where each entry stands in the array without padding: a padded network draws what the small one does."""
+    row = ops.convert_to_tensor(np.arange(rows, dtype=np.uint32)[None, :, None])
+    column = ops.convert_to_tensor(np.arange(columns, dtype=np.uint32)[None, None, :])
+    return row * ops.cast(width, "uint32") + column
 
 
 _ACTIVATE = {

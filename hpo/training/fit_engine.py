@@ -11,10 +11,11 @@ from hpo.metrics import Metric
 from hpo.space import SearchSpace
 from hpo.training import backend, schedules, update_rule
 from hpo.training.backend import keras
-from hpo.training.builder import count_parameters, exported_weights
+from hpo.training.builder import count_parameters
 from hpo.training.curves import Scores, Tape, ended, row_order
 from hpo.training.health import examined
-from hpo.training.program import EvaluationRows, Network, Program, Rows, program_key, scored
+from hpo.training.program import EvaluationRows, Network, Program, Rows, network_key, scored, step_key
+from hpo.training.weights import exported_weights
 from hpo.values import (
     Array,
     Configuration,
@@ -77,7 +78,7 @@ class FitSession:
         """Begin a run in a free slot. Raises ValueError where the slot is taken or the structure is another."""
         run = self._admit(slot, request)
         self._make_resident(run, restore=False)
-        run.program.network.begin(request.configuration, request.seed)
+        run.program.network.begin(request.configuration, request.seed, self._folds[request.fold].x_train)
         state = run.program.optimizer.state
         backend.assign(state, [np.zeros(v.shape, v.dtype) for v in state])
         weights = exported_weights(run.program.network.model)
@@ -162,17 +163,16 @@ class FitSession:
 
     def _program(self, request: RunRequest) -> Program:
         configuration, fold = request.configuration, self._folds[request.fold]
-        network_key = program_key(configuration)
-        if network_key not in self._networks:
-            self._networks[network_key] = Network(self._space, configuration, self._facts, self._precision)
+        key = network_key(configuration)
+        if key not in self._networks:
+            self._networks[key] = Network(self._space, configuration, self._facts, self._precision)
+        network = self._networks[key]
         shape = fold.x_train.shape
         if shape not in self._rows:
             self._rows[shape] = Rows(fold.x_train, fold.y_train)
-        key = (*network_key, update_rule.signed(configuration), shape)
+        key = (*key, *step_key(configuration, self._facts.task), shape)
         if key not in self._programs:
-            self._programs[key] = Program(
-                self._networks[network_key], self._rows[shape], configuration, self._steps, self._batch
-            )
+            self._programs[key] = Program(network, self._rows[shape], configuration, self._steps, self._batch)
         return self._programs[key]
 
     def _make_resident(self, run: _Run, *, restore: bool = True) -> None:
@@ -208,7 +208,7 @@ class FitSession:
         began = time.perf_counter()
         self._make_resident(run)
         rows = self._load_fold(run.request.fold)
-        run.program.trainee.smoothing.assign(float(run.request.configuration["label_smoothing"]))
+        run.program.begin(run.request.configuration, run.request.seed, rows.fold.prior)
         if last > len(run.tape):
             run.program.fit(len(run.tape), last, _Epochs(self, run, rows))
         elif not run.epochs:
@@ -220,7 +220,7 @@ class FitSession:
         configuration = run.request.configuration
         rates = schedules.rates(configuration, epoch=epoch, epochs=run.epochs, steps=self._steps)
         table = update_rule.coefficients(configuration, rates, epoch * self._steps)
-        run.program.optimizer.begin_epoch(table, float(configuration["clip_norm"]))
+        run.program.optimizer.begin_epoch(table)
         rows = len(self._folds[run.request.fold].x_train)
         order = row_order(run.request.seed, epoch, rows)
         used = order[: self._steps * self._batch].reshape(self._steps, self._batch)

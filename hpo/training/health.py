@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hpo.space import SearchSpace
-from hpo.training.builder import BATCH_NORMALIZATION_EPSILON
+from hpo.training.constants import BATCH_NORMALIZATION_EPSILON
 from hpo.training.inspection.activations import ACTIVATE
 from hpo.values import Array, Configuration, LayerHealth, Task
 

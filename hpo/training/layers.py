@@ -5,11 +5,13 @@ Each strength is a non-trainable variable named after its hyperparameter. Random
 a trial axis and gives the same integers on every backend, compiled or not.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from hpo.training.backend import keras, ops
+from hpo.training.constants import CENTERED_EPSILON, NOISE_DECAY, WEIGHT_NOISE
 from hpo.values import Configuration
 
 _GOLDEN, _SEED, _STEP = 0x9E3779B1, 0x85EBCA6B, 0xC2B2AE35
@@ -68,6 +70,11 @@ def normal(first: Any, second: Any, dtype: str = "float32") -> Any:
     """Two arrays of hashed bits as standard normal numbers."""
     radius = ops.sqrt(-2.0 * ops.log(1.0 - uniform(first, dtype)))
     return radius * ops.cos(float(2 * np.pi) * uniform(second, dtype))
+
+
+def noise_deviation(first: Any, step: Any) -> Any:
+    """Of gradient noise at a step counted from 0 (a float), if it is `first` at the first."""
+    return first * ops.exp(-NOISE_DECAY * ops.log(1.0 + step))
 
 
 class RuntimeLayer(keras.layers.Layer):  # type: ignore[misc]
@@ -146,11 +153,81 @@ class HashedDropout(Hashed):
 
 
 class HashedNoise(Hashed):
-    """Gaussian noise of the given deviation, added to the inputs."""
+    """Gaussian noise of the given deviation, added to what comes in."""
 
     def disturbed(self, inputs: Any) -> Any:
         noise = hashed_normal(_shape(inputs), self.run_seed, self.step, self.number)
         return inputs + ops.cast(noise * self.strength, inputs.dtype)
+
+
+class KernelNoise(Hashed):
+    """Lets its input through; kernels ask it for their noise of the step (Murray and Edwards 1994).
+
+    It stands ahead of all kernels, so that each of them meets the step that it has counted.
+    """
+
+    def disturbed(self, inputs: Any) -> Any:
+        return inputs
+
+    def noise(self, kernel: Any, number: int) -> Any:
+        """Of the `number`-th kernel, shaped as it is."""
+        step = ops.convert_to_tensor(self.step) - 1
+        normal = hashed_normal(tuple(kernel.shape), self.run_seed, step, WEIGHT_NOISE + 2 * number)
+        return ops.cast(normal * self.strength, kernel.dtype)
+
+
+def centered(kernel: Any, gain: Any) -> Any:
+    """The weights that a layer of centered weight normalization works with, of Keras or NumPy arrays alike.
+
+    For each unit gain (v - mean(v)) / |v - mean(v)| (Huang et al. 2017); kernel v (..., inputs, units), gain (units,).
+    """
+    axes = tuple(range(len(kernel.shape) - 1))
+    numpy = isinstance(kernel, np.ndarray)
+    mean, sum_, square, root = (np.mean, np.sum, np.square, np.sqrt) if numpy else (
+        ops.mean, ops.sum, ops.square, ops.sqrt)  # fmt: skip
+    direction = kernel - mean(kernel, axis=axes, keepdims=True)
+    return gain * (direction / root(sum_(square(direction), axis=axes, keepdims=True) + CENTERED_EPSILON))
+
+
+def first_gain(kernel: Any) -> Any:
+    """The gain with which `centered` gives the centered kernel itself, (units,); kernel a NumPy array."""
+    axes = tuple(range(kernel.ndim - 1))
+    return np.sqrt(np.square(kernel - kernel.mean(axes)).sum(axes))
+
+
+class _Reparametrized(keras.layers.Layer):  # type: ignore[misc]
+    """Of a layer with a kernel: computes with a kernel that is made of its variables at each step."""
+
+    def __init__(
+        self, *args: Any, noise: Callable[[Any, int], Any] | None, number: int, normalized: bool, **kwargs: Any
+    ) -> None:
+        """`noise`: `KernelNoise.noise`, rather than its layer, which Keras would take for a part of this one."""
+        super().__init__(*args, **kwargs)
+        self._noise, self._number, self._normalized, self._training = noise, number, normalized, False
+
+    def build(self, input_shape: Any) -> None:
+        super().build(input_shape)
+        if self._normalized:
+            self.gain = self.add_weight(name="gain", shape=(self._kernel.shape[-1],), initializer="ones")
+
+    @property
+    def kernel(self) -> Any:
+        kernel = ops.convert_to_tensor(self._kernel)
+        if self._normalized:
+            kernel = centered(kernel, ops.convert_to_tensor(self.gain))
+        return kernel + self._noise(kernel, self._number) if self._noise and self._training else kernel
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        self._training = bool(training)
+        return super().call(inputs)
+
+
+class RuntimeDense(_Reparametrized, keras.layers.Dense):  # type: ignore[misc]
+    """Keras's dense layer with kernel noise or centered weight normalization."""
+
+
+class RuntimeConvolution(_Reparametrized, keras.layers.Conv2D):  # type: ignore[misc]
+    """Keras's convolution with kernel noise or centered weight normalization."""
 
 
 def _shape(inputs: Any) -> tuple[Any, ...]:

@@ -1,8 +1,20 @@
-"""The unpenalised losses, twice: as part of the compiled program, and in float64 for the curve.
+"""The losses that training lowers, as part of a program, and those that a curve holds, in float64.
 
-Classification: the mean over rows of log sum_k exp(z_k) - z_y, z the logits and y the true class. Regression: the
-mean of (z - y)**2 in standardised units. A program may smooth labels (Szegedy et al. 2016, in Keras's form): of its
-loss the share s goes to all K classes alike, which makes it log sum_k exp(z_k) - (1 - s) z_y - s sum_k z_k / K.
+Symbols: z the outputs of a row, y its target; for classes p = softmax(z) of K classes, for numbers e = z - y in
+standardised units. Each is a mean over rows:
+
+| loss | of a row | source |
+|---|---|---|
+| cross_entropy | -log p_y | |
+| focal | -(1 - p_y)^gamma log p_y | Lin et al. 2017, without their alpha: `class_weight` is for that |
+| mse | e^2 | |
+| mae | abs(e) | |
+| huber | e^2 / 2 where abs(e) <= delta, delta abs(e) - delta^2 / 2 beyond | Huber 1964 |
+
+Label smoothing (Szegedy et al. 2016, in Keras's form) gives the share s of a row's loss to all classes alike: with c_k
+the loss if k were the class, it is (1 - s) c_y + s mean_k c_k. Class weights multiply a row's loss by
+share_y^-q / sum_k share_k^(1 - q), whose mean over the training rows is one: q = 0 leaves rows alike, q = 1 is
+scikit-learn's `balanced`. Curves hold the plain cross-entropy or mean squared error whatever training lowers.
 """
 
 from typing import Any
@@ -10,20 +22,64 @@ from typing import Any
 import numpy as np
 
 from hpo.training.backend import ops
-from hpo.values import Array, Fold, Task
+from hpo.values import Array, Configuration, Fold, Task
+
+_LEAST = 1e-7
+"""Of 1 - p: powers below one have no slope at zero. Keras's bound."""
 
 
-def program_loss(task: Task, y: Any, z: Any, smoothing: Any = None) -> Any:
-    """The mean loss over rows as a tensor (...); z (..., rows, outputs), y (..., rows). None: labels as they are.
+def loss_name(configuration: Configuration, task: Task) -> str:
+    """The loss by name: `match` follows the task."""
+    name = str(configuration.get("loss", "match"))
+    return name if name != "match" else "cross_entropy" if task.classifies else "mse"
 
-    `smoothing` broadcasts against (..., rows).
+
+def program_loss(
+    task: Task, y: Any, z: Any, name: str = "match", *, smoothing: Any = None, gamma: Any = None, delta: Any = None,
+    weights: Any = None,
+) -> Any:  # fmt: skip
+    """The mean loss over rows as a tensor (...); z (..., rows, outputs), y (..., rows).
+
+    `smoothing`, `gamma` and `delta` broadcast against (..., rows); `weights` (..., classes): see `class_weights`.
     """
     if not task.classifies:
-        return ops.mean(ops.square(z[..., 0] - ops.cast(y, z.dtype)), axis=-1)
+        return ops.mean(_of_numbers(z[..., 0] - ops.cast(y, z.dtype), name, delta), axis=-1)
+    losses = _of_classes(y, z, name, smoothing, gamma)
+    return ops.mean(losses if weights is None else losses * ops.take_along_axis(weights, y, axis=-1), axis=-1)
+
+
+def _of_numbers(e: Any, name: str, delta: Any) -> Any:
+    if name == "mae":
+        return ops.abs(e)
+    if name == "huber":
+        inside = ops.minimum(ops.abs(e), delta)
+        return inside * (ops.abs(e) - 0.5 * inside)
+    return ops.square(e)
+
+
+def _of_classes(y: Any, z: Any, name: str, smoothing: Any, gamma: Any) -> Any:
+    if name == "focal":
+        log_p = ops.log_softmax(z, axis=-1)
+        weight = ops.exp(gamma[..., None] * ops.log(ops.maximum(-ops.expm1(log_p), _LEAST)))
+        cost = -weight * log_p
+        losses = ops.take_along_axis(cost, y[..., None], axis=-1)[..., 0]
+        return losses if smoothing is None else (1 - smoothing) * losses + smoothing * ops.mean(cost, axis=-1)
     losses = ops.sparse_categorical_crossentropy(y, z, from_logits=True)
     if smoothing is not None:
         losses = (1 - smoothing) * losses + smoothing * (ops.logsumexp(z, axis=-1) - ops.mean(z, axis=-1))
-    return ops.mean(losses, axis=-1)
+    return losses
+
+
+def class_weights(configuration: Configuration, prior: Array) -> Array:
+    """What a row's loss is multiplied with, by class; `prior` are the classes' shares of the training rows.
+
+    A class without training rows is given the weight of one.
+    """
+    q = float(configuration["class_weight"])
+    there = prior > 0
+    weights = np.ones(len(prior))
+    weights[there] = prior[there] ** -q / (prior[there] ** (1 - q)).sum()
+    return weights
 
 
 def mean_loss(task: Task, y: Array, z: Array) -> Array:

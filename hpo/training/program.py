@@ -1,7 +1,8 @@
 """One compiled program of the `fit` engine: a network, its optimizer, and the rows it reads.
 
-What is compiled is decided by structure, activation, the presence of penalty, dropout and noise, and whether the
-optimizer goes by the sign. Everything else are values of variables, so one program serves many runs, one after another.
+What is compiled is decided by structure, activation, the presence of penalty, dropout, noises, max-norm and class
+weights, and whether the optimizer goes by the sign. Everything else are values of variables, so one program serves many
+runs, one after another.
 """
 
 from functools import cached_property
@@ -11,13 +12,14 @@ import numpy as np
 
 from hpo.metrics import Metric
 from hpo.space import SearchSpace
-from hpo.training import backend, update_rule
+from hpo.training import backend
 from hpo.training.backend import keras, ops
-from hpo.training.builder import build, exported_variables, fresh_weights, presence
+from hpo.training.builder import build, presence
 from hpo.training.curves import Scores
 from hpo.training.layers import set_strengths
-from hpo.training.losses import measured, own_unit, program_loss
-from hpo.training.optimizers import TableOptimizer
+from hpo.training.losses import class_weights, loss_name, measured, own_unit, program_loss
+from hpo.training.optimizers import TableOptimizer, optional_parts
+from hpo.training.weights import fresh_weights, trained_variables
 from hpo.values import Array, Configuration, Fold, Task, TaskFacts
 
 _TABLE_CHUNK, _IMAGE_CHUNK = 8192, 512
@@ -60,18 +62,35 @@ class EvaluationRows:
 class Trainee(keras.Model):  # type: ignore[misc]
     """What `fit` trains: takes the number of a step, looks its rows up, and answers with the network's outputs."""
 
-    def __init__(self, network: keras.Model, rows: Rows, task: Task, steps: int, batch: int) -> None:
+    def __init__(
+        self, network: keras.Model, rows: Rows, task: Task, steps: int, batch: int, configuration: Configuration
+    ) -> None:
         super().__init__(name="trainee")
         self.network = network
         self.data = rows
         self.task = task
+        self.loss_name = loss_name(configuration, task)
         self.order = self.add_weight(
             shape=(steps, batch), dtype="int", initializer="zeros", trainable=False, name="order"
         )
-        self.smoothing = self.add_weight(
-            shape=(), dtype="float32", initializer="zeros", trainable=False, name="label_smoothing"
-        )
+        self.numbers = {
+            name: self.add_weight(shape=(), dtype="float32", initializer="zeros", trainable=False, name=name)
+            for name in ("label_smoothing", "focal_gamma", "huber_delta")
+        }
+        self.class_weights = None
+        if weighs_classes(configuration, task):
+            self.class_weights = self.add_weight(
+                shape=(network.output_shape[-1],), dtype="float32", initializer="ones", trainable=False,
+                name="class_weights",
+            )  # fmt: skip
         self.built = True
+
+    def begin(self, configuration: Configuration, prior: Array) -> None:
+        """Take over a run's numbers; `prior`: of its fold."""
+        for name, variable in self.numbers.items():
+            variable.assign(float(configuration[name]))
+        if self.class_weights is not None:
+            self.class_weights.assign(class_weights(configuration, prior))
 
     def call(self, step: Any, training: bool = False) -> Any:
         return self.network(ops.take(self.data.x, self._rows(step), axis=0), training=training)
@@ -80,8 +99,14 @@ class Trainee(keras.Model):  # type: ignore[misc]
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Any:
         """The task's mean loss and the penalties."""
-        smoothing = ops.cast(ops.convert_to_tensor(self.smoothing), y_pred.dtype)
-        loss = program_loss(self.task, ops.take(self.data.y, self._rows(x), axis=0), y_pred, smoothing)
+        smoothing, gamma, delta = (
+            ops.reshape(ops.cast(ops.convert_to_tensor(v), y_pred.dtype), (1,)) for v in self.numbers.values()
+        )
+        weights = None if self.class_weights is None else ops.cast(self.class_weights, y_pred.dtype)
+        y = ops.take(self.data.y, self._rows(x), axis=0)
+        loss = program_loss(
+            self.task, y, y_pred, self.loss_name, smoothing=smoothing, gamma=gamma, delta=delta, weights=weights
+        )
         return sum((ops.sum(ops.cast(p, loss.dtype)) for p in self.losses), start=loss)
 
     def _rows(self, step: Any) -> Any:
@@ -102,14 +127,14 @@ class Network:
     def variables(self) -> list[Any]:
         return list(self.model.variables)
 
-    def begin(self, configuration: Configuration, seed: int) -> None:
-        """First weights from the run's seed, the configuration's strengths, all counters at zero."""
+    def begin(self, configuration: Configuration, seed: int, x: Array) -> None:
+        """First weights from the run's seed and training rows x, the configuration's strengths, counters at zero."""
         if ":" in self.space.model:
             with backend.policy(self.precision):
                 made = build(self.space, configuration, self.facts, seed=seed, runtime=True)
             backend.assign(self.variables, [backend.host(v) for v in made.variables])
         else:
-            backend.assign(exported_variables(self.model), fresh_weights(self.model, configuration, seed))
+            backend.assign(trained_variables(self.model), fresh_weights(self.model, configuration, seed, x))
         set_strengths(self.model, configuration, seed)
 
     def evaluate(self, rows: EvaluationRows) -> Array:
@@ -122,13 +147,16 @@ class Program:
 
     def __init__(self, network: Network, rows: Rows, configuration: Configuration, steps: int, batch: int) -> None:
         self.network = network
-        self.optimizer = TableOptimizer(
-            steps, network.model.trainable_variables, signs=update_rule.signed(configuration)
-        )
-        self.trainee = Trainee(network.model, rows, network.facts.task, steps, batch)
+        self.optimizer = TableOptimizer(steps, network.model.trainable_variables, parts=optional_parts(configuration))
+        self.trainee = Trainee(network.model, rows, network.facts.task, steps, batch, configuration)
         self.trainee.compile(optimizer=self.optimizer, steps_per_execution=steps)
         self.source = backend.step_source(steps)
         self.steps = steps
+
+    def begin(self, configuration: Configuration, seed: int, prior: Array) -> None:
+        """Take over the numbers of a run that its network does not hold."""
+        self.optimizer.begin(configuration, seed)
+        self.trainee.begin(configuration, prior)
 
     def fit(self, first: int, last: int, callback: keras.callbacks.Callback) -> None:
         """Train the epochs after `first` up to `last`."""
@@ -142,9 +170,19 @@ def _one_a_step(source: Any) -> int | None:
     return 1 if isinstance(source, np.ndarray) else None
 
 
-def program_key(configuration: Configuration) -> tuple[object, ...]:
+def network_key(configuration: Configuration) -> tuple[object, ...]:
     """What, besides the structure, decides the network that is compiled: here widths are exact."""
     return (configuration.get("units"), configuration["activation"], *presence(configuration).values())
+
+
+def step_key(configuration: Configuration, task: Task) -> tuple[object, ...]:
+    """What, besides the network and the rows, decides the training step that is compiled."""
+    return (optional_parts(configuration), weighs_classes(configuration, task))
+
+
+def weighs_classes(configuration: Configuration, task: Task) -> bool:
+    """Whether rows of some classes count more."""
+    return task.classifies and float(configuration["class_weight"]) > 0
 
 
 def program_targets(y: Array) -> Array:

@@ -33,6 +33,7 @@ from typing import Any
 import numpy as np
 
 from hpo.training.backend import ops
+from hpo.training.constants import MAX_NORM_EPSILON
 from hpo.values import Array, Configuration
 
 COEFFICIENTS = ("decay_m", "gain_m", "decay_v", "gain_v", "keep", "by_m", "by_g", "inside", "outside", "sign")
@@ -132,3 +133,13 @@ def clipping(square: Any, clip_norm: Any) -> Any:
     """
     norm = ops.sqrt(square)
     return ops.where(clip_norm > 0, clip_norm / ops.maximum(norm, clip_norm), ops.ones_like(norm))
+
+
+def bounded(kernel: Any, max_norm: Any, axis: int | tuple[int, ...]) -> Any:
+    """The kernel with the incoming weights of each unit, along `axis`, scaled down to `max_norm`; 0: as they are.
+
+    Srivastava et al. (2014), in the form of Keras's `MaxNorm`.
+    """
+    norm = ops.sqrt(ops.sum(ops.square(kernel), axis=axis, keepdims=True))
+    factor = ops.minimum(norm, max_norm) / (norm + MAX_NORM_EPSILON)
+    return kernel * ops.where(max_norm > 0, factor, ops.ones_like(norm))

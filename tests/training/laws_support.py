@@ -11,9 +11,11 @@ import numpy as np
 from training_support import CLASSES, NUMBERS, classes_fold, configured, numbers_fold, rich_space
 
 from hpo.metrics import METRICS
+from hpo.training import backend
 from hpo.training.backend import keras
 from hpo.training.compiled_engine import CompiledSession
 from hpo.training.fit_engine import FitSession
+from hpo.training.weights import trained_variables
 from hpo.values import Fold, RunRequest, Task, TaskFacts
 
 FULL, FEW = (os.environ.get("HPO_LAWS") == word for word in ("full", "few"))
@@ -25,7 +27,9 @@ ROWS, BATCH = 40, 32
 
 REGULARIZERS: dict[str, dict[str, Any]] = {
     "none": {}, "l1": {"l1": 0.01}, "l2": {"l2": 0.02}, "dropout": {"dropout": 0.3}, "noise": {"input_noise": 0.2},
-    "clipping": {"clip_norm": 0.1}, "smoothing": {"label_smoothing": 0.2},
+    "activation noise": {"activation_noise": 0.2}, "weight noise": {"weight_noise": 0.1},
+    "gradient noise": {"gradient_noise": 0.1, "clip_norm": 0.5}, "max-norm": {"max_norm": 0.4},
+    "clipping": {"clip_norm": 0.1}, "smoothing": {"label_smoothing": 0.2}, "class weights": {"class_weight": 0.7},
     "before": {"batch_normalization": "before"}, "after": {"batch_normalization": "after"},
 }  # fmt: skip
 FACTS = {
@@ -74,12 +78,14 @@ def fold_of(task: str) -> Fold:
 
 @cache
 def both(
-    task: str, normalization: str, *, batch: int, layers: int = 2, precision: str = "float32"
+    task: str, normalization: str, *, batch: int, layers: int = 2, precision: str = "float32", loss: str = "match",
+    weight_normalization: str = "none",
 ) -> tuple[FitSession, CompiledSession]:  # fmt: skip
     """Sessions of one slot and of one block for the same structure, shared by all tests of a process."""
     structure = configured(
-        SPACE, units=UNITS, batch_size=batch, hidden_layers=layers, batch_normalization=normalization
-    )
+        SPACE, units=UNITS, batch_size=batch, hidden_layers=layers, batch_normalization=normalization, loss=loss,
+        weight_normalization=weight_normalization,
+    )  # fmt: skip
     settings = {
         "space": SPACE, "structure": structure, "facts": FACTS[task], "folds": [fold_of(task)],
         "metric": METRICS["rmse" if task == "regression" else "accuracy"], "precision": precision,
@@ -93,7 +99,8 @@ def one_step_apart(task: str, *, layers: int = 2, **values: Any) -> CompiledSess
 
     A step is an epoch here, and the state is that after two, where moments, statistics and schedules are under way.
     """
-    fit, compiled = both(task, values.get("batch_normalization", "none"), batch=BATCH, layers=layers)
+    structure = {name: values[name] for name in ("loss", "weight_normalization") if name in values}
+    fit, compiled = both(task, values.get("batch_normalization", "none"), batch=BATCH, layers=layers, **structure)
     configuration = configured(
         SPACE, units=UNITS, batch_size=BATCH, hidden_layers=layers, **{"learning_rate": 0.02, **values}
     )
@@ -123,7 +130,8 @@ def as_compiled(fit: FitSession, configuration: Mapping[str, Any]) -> dict[str, 
     del snapshot["network"]
     half = len(moments) // 2
     first, second = moments[:half], moments[half:]
-    return {**snapshot, "weights": list(fit.result(0).weights), "first": first, "second": second}
+    weights = [backend.host(v) for v in trained_variables(fit._slots[0].program.network.model)]
+    return {**snapshot, "weights": weights, "first": first, "second": second}
 
 
 def agree(ours: Sequence[Any], theirs: Sequence[Any], tolerance: float, name: str, at_least: float = 0.0) -> None:

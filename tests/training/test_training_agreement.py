@@ -19,6 +19,7 @@ from hpo.space.catalogue import OPTIMIZERS
 from hpo.training import backend, builder, optimizers
 from hpo.training.backend import keras
 from hpo.training.curves import row_order
+from hpo.training.weights import exported_weights, set_exported_weights
 
 SEED, EPOCHS, BATCH = 5, 3, 16
 DECAY = keras.optimizers.schedules.ExponentialDecay(0.01, 12, 0.5)
@@ -30,14 +31,25 @@ def stock_run(space, configuration, facts, fold, rate):
     cross_entropy = keras.losses.CategoricalCrossentropy(
         from_logits=True, label_smoothing=float(configuration["label_smoothing"])
     )
-    model.compile(optimizers.stock(configuration, rate), cross_entropy if facts.outputs > 1 else "mse")
+    of_numbers = {"match": "mse", "mae": "mae", "huber": keras.losses.Huber(float(configuration["huber_delta"]))}
+    losses = {"match": cross_entropy, "focal": keras.losses.CategoricalFocalCrossentropy(1.0, 2.0, from_logits=True)}
+    model.compile(
+        optimizers.stock(configuration, rate),
+        (losses if facts.outputs > 1 else of_numbers)[str(configuration["loss"])],
+    )
+    if configuration["max_norm"]:
+        for layer in model.layers:
+            if hasattr(layer, "kernel"):
+                layer.kernel.constraint = keras.constraints.MaxNorm(float(configuration["max_norm"]))
     batch = min(BATCH, len(fold.x_train))
     for epoch in range(EPOCHS):
         order = np.random.default_rng(derive(SEED, "rows", epoch)).permutation(len(fold.x_train))
         for i in range(len(order) // batch):
             rows = order[i * batch : (i + 1) * batch]
             y = fold.y_train[rows] if facts.outputs == 1 else np.eye(facts.outputs)[fold.y_train[rows]]
-            model.train_on_batch(fold.x_train[rows], y)
+            shares = fold.prior ** float(configuration["class_weight"]) if facts.outputs > 1 else np.ones(1)
+            weights = (1 / shares / (fold.prior / shares).sum())[fold.y_train[rows]] if facts.outputs > 1 else None
+            model.train_on_batch(fold.x_train[rows], y, sample_weight=weights)
     return model
 
 
@@ -52,6 +64,11 @@ CASES = {
     "normalization after": (CLASSES, {"batch_normalization": "after", "l2": 0.01}),
     "smoothed labels": (CLASSES, {"label_smoothing": 0.3}),
     "clipped": (CLASSES, {"clip_norm": 0.05, "optimizer": "sgd"}),
+    "focal": (CLASSES, {"loss": "focal"}),
+    "class weights": (CLASSES, {"class_weight": 0.8}),
+    "max-norm": (CLASSES, {"max_norm": 0.5}),
+    "mae": (NUMBERS, {"loss": "mae"}),
+    "huber": (NUMBERS, {"loss": "huber", "huber_delta": 0.4}),
     "regression": (NUMBERS, {"optimizer": "nesterov", "l2": 0.01}),
     "decay": (CLASSES, {"schedule": "exponential", "decay_rate": 0.5, "decay_epochs": 2.0}),
     "images": (IMAGES, {"filters": 2, "dense_units": 6, "l2": 0.01, "batch_normalization": "before"}),
@@ -71,7 +88,7 @@ def test_a_run_agrees_with_stock_keras(case):
         epochs=EPOCHS,
     )
     stock = stock_run(space, configuration, facts, fold, DECAY if case == "decay" else 0.01)
-    start = builder.exported_weights(builder.build(space, configuration, facts, seed=SEED, runtime=False))
+    start = exported_weights(builder.build(space, configuration, facts, seed=SEED, runtime=False))
     for ours, theirs, first in zip(result.weights, stock.weights, start, strict=True):
         theirs = backend.host(theirs)
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5 * np.abs(theirs).max() + 1e-7)
@@ -84,7 +101,7 @@ def test_predictions_are_the_stock_models():
     fold = classes_fold()
     result = trained(session_for(configuration, folds=[fold]), configuration)
     stock = builder.build(space, configuration, CLASSES, seed=9, runtime=False)
-    builder.set_exported_weights(stock, result.weights)
+    set_exported_weights(stock, result.weights)
     p = backend.host(keras.ops.softmax(stock(fold.x_valid)))
     np.testing.assert_allclose(result.predictions, p, atol=1e-6)
     assert result.predictions.shape == (40, 3)

@@ -8,6 +8,7 @@ from hpo.errors import InputError
 from hpo.training import backend, builder
 from hpo.training.backend import keras
 from hpo.training.layers import HashedDropout
+from hpo.training.weights import exported_weights, set_exported_weights, trained_variables
 from hpo.values import Task, TaskFacts
 
 EVERYTHING = {"dropout": 0.3, "l1": 0.01, "l2": 0.02, "input_noise": 0.1}
@@ -42,17 +43,17 @@ def test_both_forms_are_one_network(model, facts, values, normalization):
     ours = builder.build(space, configuration, facts, seed=4, runtime=True)
     stock = builder.build(space, configuration, facts, seed=5, runtime=False)
     x = np.random.default_rng(0).normal(size=(9, *facts.input_shape)).astype(np.float32)
-    for variable in builder.exported_variables(ours):
+    for variable in trained_variables(ours):
         if "moving" in variable.name:
             variable.assign(backend.host(variable) + 0.5)
-    stock.set_weights(builder.exported_weights(ours))
+    stock.set_weights(exported_weights(ours))
     np.testing.assert_array_equal(backend.host(stock(x)), backend.host(ours(x)))
     assert stock.output_shape == (None, facts.outputs)
     allowed = ("keras.layers", "keras.src.layers", "keras.src.models")
     assert all(type(layer).__module__.startswith(allowed) for layer in stock.layers)
     assert total(stock) == pytest.approx(total(ours), rel=1e-6)
     back = builder.build(space, configuration, facts, seed=6, runtime=True)
-    builder.set_exported_weights(back, [backend.host(w) for w in stock.weights])
+    set_exported_weights(back, [backend.host(w) for w in stock.weights])
     np.testing.assert_array_equal(backend.host(back(x)), backend.host(ours(x)))
 
 
@@ -91,7 +92,7 @@ def test_a_cnn_refuses_a_table():
 
 def own_model(structure, input_shape, outputs):
     """A model of a user's own: its dropout rate is a variable, its weights are drawn without a seed."""
-    assert set(structure) == {"batch_normalization", "batch_size"}
+    assert set(structure) == {"batch_normalization", "weight_normalization", "batch_size", "loss"}
     inputs = keras.Input(input_shape)
     x = keras.layers.Dense(6, "relu")(inputs)
     x = HashedDropout("dropout", 0.0, 2, 0)(x)

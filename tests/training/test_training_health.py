@@ -10,6 +10,7 @@ from hpo.training.backend import keras
 from hpo.training.health import ROWS, examined
 from hpo.training.losses import program_loss
 from hpo.training.program import program_targets
+from hpo.training.weights import exported_weights
 from hpo.values import LayerHealth
 
 SPACE = space_of()
@@ -18,7 +19,7 @@ SPACE = space_of()
 def health_of(configuration, facts=CLASSES, fold=None, *, seed=1, before=None):
     fold = fold or classes_fold(rows=64)
     model = builder.build(SPACE, configuration, facts, seed=seed, runtime=False)
-    weights = builder.exported_weights(model)
+    weights = exported_weights(model)
     rows = program_targets(fold.y_train)
     found = examined(SPACE, configuration, facts.task, weights, fold.x_train, rows, epoch=0, before=before)
     return found, model, fold
@@ -47,11 +48,11 @@ def test_gradients_and_activations_are_those_of_keras(place, activation, task):
 def test_what_ails_a_layer_shows():
     dead, model, fold = health_of(configured(SPACE, activation="relu", units=10))
     assert max(h.dead_share for h in dead) < 0.5
-    weights = builder.exported_weights(model)
+    weights = exported_weights(model)
     weights[1][:6] = -1e3
     sick = examined(
         SPACE, configured(SPACE, activation="relu", units=10), CLASSES.task, weights, fold.x_train,
-        program_targets(fold.y_train), epoch=3, before=builder.exported_weights(model),
+        program_targets(fold.y_train), epoch=3, before=exported_weights(model),
     )  # fmt: skip
     assert sick[0].dead_share >= 0.6
     assert sick[0].epoch == 3

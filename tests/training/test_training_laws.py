@@ -22,6 +22,7 @@ from hpo.space.catalogue import ACTIVATIONS, BATCH_NORMALIZATION, INITIALIZERS, 
 from hpo.training import backend, builder, compiled_engine, schedules
 from hpo.training.dense import Dense
 from hpo.training.losses import measured
+from hpo.training.weights import set_exported_weights
 from hpo.values import Outcome, RunRequest
 
 SPACE = rich_space()
@@ -186,7 +187,7 @@ def test_the_exported_model_predicts_what_the_run_predicted(normalization, facts
     model = builder.build(SPACE, configuration, facts, seed=8, runtime=False)
     for kept, final in zip(result.weights, last, strict=True):
         assert not np.array_equal(kept, final)
-    builder.set_exported_weights(model, result.weights)
+    set_exported_weights(model, result.weights)
     _, expected = measured(facts.task, fold.y_valid, backend.host(model(fold.x_valid)), fold)
     scale = max(1.0, np.abs(expected).max())
     np.testing.assert_allclose(result.predictions, expected, rtol=0, atol=1e-5 * scale)

@@ -30,7 +30,17 @@ from hpo.training.backend import keras
 
 SCHEDULED = {"decay_rate": 0.5, "decay_epochs": 1.5, "first_cycle": 1.5, "cycle_growth": 1.5, "alpha": 0.1}
 STEPS = cases(optimizer=OPTIMIZERS, regularizer=list(REGULARIZERS), schedule=SCHEDULES, task=list(FACTS))
-EVERY_PART = {"dropout": 0.3, "input_noise": 0.2, "l1": 0.01, "l2": 0.02}
+EVERY_PART = {
+    "dropout": 0.3, "input_noise": 0.2, "l1": 0.01, "l2": 0.02, "activation_noise": 0.2, "weight_noise": 0.1,
+    "gradient_noise": 0.1, "max_norm": 0.9, "class_weight": 0.5,
+}  # fmt: skip
+LOSSES = [
+    {"task": "multiclass", "loss": "focal", "focal_gamma": 1.5}, {"task": "regression", "loss": "mae"},
+    {"task": "binary", "loss": "focal", "focal_gamma": 0.5, "label_smoothing": 0.2, "class_weight": 0.5},
+    {"task": "regression", "loss": "huber", "huber_delta": 0.7},
+]  # fmt: skip
+CENTERED = [EVERY_PART, {"activation": "tanh", "optimizer": "nesterov"}]
+"""Without batch normalization, which takes the gain off again: its gradient is then a sum that cancels to rounding."""
 PADDED = [
     {"activation": a, "batch_normalization": b}
     for i, a in enumerate(ACTIVATIONS[:3] if FEW else ACTIVATIONS) for j, b in enumerate(BATCH_NORMALIZATION)
@@ -62,6 +72,21 @@ def test_a_step_from_equal_state_is_that_of_fit(case):
 
 def test_a_step_without_hidden_layers_is_that_of_fit():
     one_step_apart("multiclass", layers=0, **EVERY_PART)
+
+
+@pytest.mark.parametrize("case", LOSSES, ids=named)
+def test_a_step_of_another_loss_is_that_of_fit(case):
+    one_step_apart(**case)
+
+
+@pytest.mark.parametrize("case", CENTERED, ids=["every part", "plain"])
+def test_a_step_with_weight_normalization_is_that_of_fit(case):
+    session = one_step_apart("multiclass", weight_normalization="centered", **case)
+    names, weights = session._network.names(), session.snapshot(5)["weights"]
+    exported = session._network.exported(weights)
+    assert len(weights) - len(exported) == names.count("gain") == 2
+    np.testing.assert_allclose(exported[0].mean(0), 0, atol=1e-7)
+    np.testing.assert_allclose(np.linalg.norm(exported[0], axis=0), weights[names.index("gain")], rtol=1e-5)
 
 
 @pytest.mark.parametrize("case", PADDED, ids=named)

@@ -3,16 +3,22 @@
 import numpy as np
 import pytest
 
-from hpo.training import backend
+from hpo.training import backend, update_rule
 from hpo.training.backend import keras
+from hpo.training.constants import WEIGHT_NOISE
 from hpo.training.layers import (
     HashedDropout,
     HashedNoise,
+    KernelNoise,
     Penalty,
+    RuntimeDense,
     Strengths,
+    centered,
+    first_gain,
     hashed_bits,
     hashed_normal,
     hashed_uniform,
+    noise_deviation,
 )
 
 MASK = 0xFFFFFFFF
@@ -100,3 +106,45 @@ def test_the_penalty_is_keras_own():
     ours = float(Penalty(Strengths(0.03, 0.7))(w))
     assert ours == pytest.approx(float(keras.regularizers.L1L2(0.03, 0.7)(w)), rel=1e-6)
     assert ours == pytest.approx(0.03 * np.abs(w).sum() + 0.7 * (w.astype(np.float64) ** 2).sum(), rel=1e-5)
+
+
+def test_kernel_noise_is_of_training_alone_and_of_its_step():
+    noise = KernelNoise("weight_noise", 0.3, WEIGHT_NOISE, 5)
+    layer = RuntimeDense(60, noise=noise.noise, number=1, normalized=False, use_bias=False)
+    inputs = keras.Input((80,))
+    model = keras.Model(inputs, layer(noise(inputs)))
+    kernel, rows = backend.host(layer._kernel), np.eye(80, dtype=np.float32)
+    np.testing.assert_allclose(backend.host(model(rows)), kernel, atol=1e-6)
+    first, second = (backend.host(model(rows, training=True)) - kernel for _ in (0, 1))
+    assert first.std() == pytest.approx(0.3, rel=0.05)
+    assert abs(np.corrcoef(first.ravel(), second.ravel())[0, 1]) < 0.06
+    np.testing.assert_allclose(first, 0.3 * backend.host(hashed_normal((80, 60), 5, 0, WEIGHT_NOISE + 2)), atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(20, 6), (3, 3, 4, 6)])
+def test_centered_weights_have_no_mean_and_the_norm_of_their_gain(shape):
+    v, gain = np.random.default_rng(1).normal(2, 1, shape), np.arange(1.0, 7.0)
+    axes = tuple(range(len(shape) - 1))
+    w = centered(v, gain)
+    np.testing.assert_allclose(w.mean(axes), 0, atol=1e-12)
+    np.testing.assert_allclose(np.sqrt((w**2).sum(axes)), gain)
+    np.testing.assert_allclose(w, centered(5 * v + 3, gain))
+    np.testing.assert_allclose(centered(v, first_gain(v)), v - v.mean(axes))
+    np.testing.assert_allclose(backend.host(centered(backend.ops.convert_to_tensor(v), gain)), w, atol=1e-5)
+    assert np.isfinite(centered(np.ones(shape), gain)).all()
+
+
+def test_gradient_noise_falls_as_its_paper_has_it():
+    steps = np.arange(1000.0)
+    seen = backend.host(noise_deviation(0.7, backend.ops.convert_to_tensor(steps)))
+    np.testing.assert_allclose(seen**2, 0.49 / (1 + steps) ** 0.55, rtol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(20, 6), (3, 3, 4, 6)])
+def test_max_norm_is_kerass_constraint(shape):
+    w = np.random.default_rng(1).normal(0, 1, shape).astype(np.float32)
+    axes = tuple(range(len(shape) - 1))
+    theirs = keras.constraints.MaxNorm(4.0, axis=list(axes))(w)
+    np.testing.assert_allclose(backend.host(update_rule.bounded(w, 4.0, axes)), backend.host(theirs), rtol=1e-6)
+    assert np.sqrt((backend.host(theirs) ** 2).sum(axes)).max() == pytest.approx(4.0, rel=1e-5)
+    np.testing.assert_array_equal(backend.host(update_rule.bounded(w, 0.0, axes)), w)

@@ -25,7 +25,10 @@ def rich_space() -> SearchSpace:
     """Dense networks whose ranges allow every optional part: what the compiled engine's program holds."""
     strength = FloatRange(0.0, 0.9)
     choices = {"activation": Choice(ACTIVATIONS), "optimizer": Choice(OPTIMIZERS)}
-    ranges = choices | dict.fromkeys(("l1", "l2", "dropout", "input_noise", "clip_norm", "label_smoothing"), strength)
+    ranges = choices | dict.fromkeys(
+        ("l1", "l2", "dropout", "input_noise", "activation_noise", "weight_noise", "gradient_noise", "clip_norm",
+         "max_norm", "label_smoothing", "class_weight"), strength,
+    )  # fmt: skip
     plain = space_of()
     entries = (replace(h, range=ranges[h.name]) if h.name in ranges else h for h in plain.hyperparameters)
     return SearchSpace("mlp", tuple(entries))
