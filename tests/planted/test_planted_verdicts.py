@@ -141,6 +141,98 @@ def test_few_rows_ask_for_strong_regularization(tmp_path: Path, shared_data: Pat
     assert "strong regularization" in given[-1][1].sentence
 
 
+PLANTED_DATA = """
+import numpy as np
+from sklearn.datasets import load_digits
+
+def many_rows(rows=83_334):
+    \"\"\"A boundary that a small network learns; three fifths of the rows, 50,000, are for training.\"\"\"
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(rows, 8))
+    score = np.sin(x[:, 0]) + x[:, 1] * x[:, 2] + 0.5 * x[:, 3] + 0.3 * rng.normal(size=rows)
+    return x, (score > 0).astype(int)
+
+def noisy_labels():
+    x, y = load_digits(return_X_y=True)
+    rng = np.random.default_rng(0)
+    wrong = rng.random(len(y)) < 0.2
+    return x, np.where(wrong, (y + rng.integers(1, 10, len(y))) % 10, y)
+"""
+
+MANY_ROWS = """
+name = "many_rows"
+[data]
+source = "planted_data:many_rows"
+task = "binary"
+[budget]
+trials = 24
+epochs = 6
+[space]
+model = "mlp"
+[space.architecture]
+hidden_layers = { int = [1, 2] }
+units = { int = [8, 64], log = true }
+[space.optimizer]
+learning_rate = { float = [1e-3, 2e-2], log = true }
+batch_size = 256
+[space.regularization]
+l2 = { float = [1e-6, 1e-1], log = true }
+dropout = { float = [0.0, 0.8] }
+input_noise = { float = [0.0, 0.5] }
+early_stopping = { choice = [0, 2] }
+"""
+
+
+def test_50_000_rows_ask_for_almost_no_regularization(tmp_path: Path) -> None:
+    (tmp_path / "planted_data.py").write_text(PLANTED_DATA)
+    given = dict(verdicts(tmp_path, MANY_ROWS, lambda e: e.stage == "regularize" and e.verdict.decision == "go on"))
+    assert given["data.1"].figures["rows_training"] == 50_000
+    assert "little to regularize" in next(v for name, v in given.items() if name.startswith("overfit")).sentence
+    *_, found = given.values()
+    assert found.hands_on["strength"] == "no"
+    assert "There was no gap to close" in found.sentence
+    assert found.hands_on["configuration"]["dropout"] < 0.25
+    assert found.hands_on["configuration"]["l2"] < 1e-2
+
+
+NOISY_LABELS = """
+name = "noisy_labels"
+[data]
+source = "planted_data:noisy_labels"
+task = "multiclass"
+folds = 1
+[objective]
+metric = "log_loss"
+[budget]
+trials = 48
+epochs = 30
+[space]
+model = "mlp"
+[space.architecture]
+hidden_layers = { int = [1, 2] }
+units = { int = [64, 256], log = true }
+[space.optimizer]
+learning_rate = { float = [1e-3, 2e-2], log = true }
+[space.regularization]
+input_noise = { float = [0.0, 0.3] }
+label_smoothing = { float = [0.0, 0.5] }
+early_stopping = { choice = [0, 3] }
+"""
+
+
+def test_noisy_labels_ask_for_early_stopping_or_label_smoothing(tmp_path: Path) -> None:
+    (tmp_path / "planted_data.py").write_text(PLANTED_DATA)
+    given = verdicts(tmp_path, NOISY_LABELS, lambda e: e.stage == "regularize" and e.verdict.decision == "go on")
+    found = given[-1][1]
+    earning = {name: found.figures[f"earns_{name}"] for name in ("input_noise", "label_smoothing", "early_stopping")}
+    assert max(earning, key=lambda name: earning[name]) in ("early_stopping", "label_smoothing")
+    assert {"early_stopping", "label_smoothing"} & set(found.hands_on["earns"])
+    configuration = found.hands_on["configuration"]
+    assert configuration["early_stopping"] or configuration["label_smoothing"] > 0.05
+    assert found.hands_on["strength"] == "strong"
+    assert found.figures["gain_proved"]
+
+
 def test_a_leaking_column_is_named(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     outcome = rng.integers(0, 2, 600)
