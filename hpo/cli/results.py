@@ -78,15 +78,17 @@ def results(study: str | None, storage: str, name: str | None, form: str, output
 @click.argument("study")
 @options.storage
 @click.option("--output", metavar="FILE", help="HTML file to write.  [default: STUDY-report.html]")
-def report(study: str, storage: str, output: str | None) -> None:
+@options.artifacts
+def report(study: str, storage: str, output: str | None, artifacts: str | None) -> None:
     """Write one HTML file about a study.
 
-    It holds the stages with their verdicts, loss curves with their diagnosis, the comparison with the baselines, and
-    what was searched and chosen. Pictures included: nothing else is needed to read it.
+    It holds the stages with their verdicts, loss curves with their diagnosis, the comparison with the baselines, what
+    was searched and chosen, the chosen trial, and what hpo inspect showed of the study. Pictures included: nothing else
+    is needed to read it.
     """
     from hpo.commands.report import report as write
 
-    click.echo(f"wrote {write(study, storage=storage, output=output)}")
+    click.echo(f"wrote {write(study, storage=storage, output=output, artifacts=artifacts)}")
 
 
 @click.command()

@@ -1,17 +1,17 @@
 """`hpo inspect`: looks at first weights, learning rates and gradients before anything is searched."""
 
-import csv
-import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hpo.commands.inspect_files import gradients_csv, output_folder, rates_csv, signals_csv, write_files
 from hpo.errors import Fault, InputError, Problem
 from hpo.values import Status
 
 if TYPE_CHECKING:
+    from hpo.commands.inspect_keep import Place
     from hpo.data import Dataset
     from hpo.studyfile.spec import StudySpec
     from hpo.training.gradient_check import LayerGradient
@@ -54,16 +54,16 @@ def init(
     from hpo.reports.inspection import signals_picture
 
     told = f"{layers} layers of {width} units, {rows} rows of standard normal numbers, no normalization"
-    return found, write_files(folder, {"init.csv": _signals_csv(found), "init.png": signals_picture(found, told)})
+    return found, write_files(folder, {"init.csv": signals_csv(found), "init.png": signals_picture(found, told)})
 
 
 def lr(
     spec: "StudySpec", *, data_dir: str | None = None, steps: int, lowest: float, highest: float,
-    output: str | None = None,
+    output: str | None = None, keep: "Place | None" = None,
 ) -> "tuple[RateReading, list[Path]]":  # fmt: skip
     """A learning-rate range test of the default configuration of the study's space, on its first fold.
 
-    Gives the reading, and the files written to the folder `output`.
+    Gives the reading, and the files written to the folder `output`. `keep`: where the picture is kept for the report.
     """
     problems = [
         Problem("command line", option, "a number above zero", str(value), "Leave it out for the default.")
@@ -79,7 +79,7 @@ def lr(
     if problems:
         raise InputError(problems)
     folder = None if output is None else output_folder(output)
-    dataset = _load(spec, data_dir)
+    dataset = load_data(spec, data_dir)
     from hpo.importing import importable
     from hpo.seeds import derive
     from hpo.training.inspection.rate_range import rate_range
@@ -89,12 +89,16 @@ def lr(
             spec.space, spec.space.default(), dataset.facts, dataset.fold(0), lowest=lowest, highest=highest,
             steps=steps, seed=derive(spec.seed, "inspect", "lr"),
         )  # fmt: skip
-    if folder is None:
+    if folder is None and keep is None:
         return reading, []
     from hpo.reports.inspection import rates_picture
 
     title = f"Learning-rate range test of {spec.name}, default configuration"
-    return reading, write_files(folder, {"lr.csv": _rates_csv(reading), "lr.png": rates_picture(reading, title)})
+    if keep is not None:
+        keep.keep("lr", rates_picture(reading, title, "svg"))
+    if folder is None:
+        return reading, []
+    return reading, write_files(folder, {"lr.csv": rates_csv(reading), "lr.png": rates_picture(reading, title)})
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,12 +114,16 @@ class GradientsChecked:
         return Status.PASSED in states and Status.FAILED not in states
 
 
-def gradients(spec: "StudySpec", *, data_dir: str | None = None) -> GradientsChecked:
+def gradients(
+    spec: "StudySpec", *, data_dir: str | None = None, output: str | None = None, keep: "Place | None" = None
+) -> "tuple[GradientsChecked, list[Path]]":
     """Holds the gradient of the study's default network against central differences, layer by layer.
 
-    Raises Fault where the model cannot compute in 64 bits.
+    Gives what was found, and the files written to the folder `output`. `keep`: where the picture is kept for the
+    report. Raises Fault where the model cannot compute in 64 bits.
     """
-    dataset = _load(spec, data_dir)
+    folder = None if output is None else output_folder(output)
+    dataset = load_data(spec, data_dir)
     from hpo.importing import importable
     from hpo.seeds import derive
     from hpo.training.skeleton import gradient_by_layer
@@ -127,7 +135,19 @@ def gradients(spec: "StudySpec", *, data_dir: str | None = None) -> GradientsChe
     if found is None:
         raise Fault("the gradient cannot be checked: under JAX, Keras computes batch normalization and tanh in 32 "
                     "bits. Use TensorFlow: leave KERAS_BACKEND unset.")  # fmt: skip
-    return GradientsChecked(tuple(found))
+    checked = GradientsChecked(tuple(found))
+    if folder is None and keep is None:
+        return checked, []
+    from hpo.reports.inspection_gradients import gradients_picture
+    from hpo.training.gradient_check import QUANTILE, TOLERANCE
+
+    title = f"Gradient of {spec.name}'s default network against central differences"
+    if keep is not None:
+        keep.keep("gradients", gradients_picture(checked.layers, TOLERANCE, QUANTILE, title, "svg"))
+    if folder is None:
+        return checked, []
+    picture = gradients_picture(checked.layers, TOLERANCE, QUANTILE, title)
+    return checked, write_files(folder, {"gradients.csv": gradients_csv(checked.layers), "gradients.png": picture})
 
 
 def _unknown(option: str, names: Sequence[str], known: Sequence[str]) -> list[Problem]:
@@ -137,59 +157,8 @@ def _unknown(option: str, names: Sequence[str], known: Sequence[str]) -> list[Pr
     ]  # fmt: skip
 
 
-def _load(spec: "StudySpec", data_dir: str | None) -> "Dataset":
+def load_data(spec: "StudySpec", data_dir: str | None) -> "Dataset":
+    """The data of a study. Raises InputError where it cannot be loaded."""
     from hpo.data import load
 
     return load(spec.data, seed=spec.seed, metric=spec.metric, base=spec.base, data_dir=data_dir)
-
-
-def output_folder(output: str) -> Path:
-    """The folder, which need not be there yet; refused before any work where it cannot be made or written to."""
-    folder = Path(output)
-    place = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
-    if not place.is_dir():
-        raise _unwritable(output, f"a file, {place}")
-    return folder
-
-
-def write_files(folder: Path, contents: dict[str, bytes]) -> list[Path]:
-    """Files by name, all of them in the folder. Raises InputError where it cannot be written to."""
-    paths = []
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, content in contents.items():
-            (folder / name).write_bytes(content)
-            paths.append(folder / name)
-    except OSError as error:
-        raise _unwritable(str(folder), str(error.strerror or error)) from error
-    return paths
-
-
-def _unwritable(output: str, got: str) -> InputError:
-    return InputError(Problem("command line", "--output", "a folder that can be written", f"{output} ({got})",
-                              "Name another."))  # fmt: skip
-
-
-def _signals_csv(found: "Sequence[Signals]") -> bytes:
-    header = ("initializer", "activation", "reading", "layer", "activation_deviation", "gradient_deviation",
-              "dead_units", "saturated")  # fmt: skip
-    rows = [
-        (s.initializer, s.activation, s.reading, n + 1, *map(float, numbers))
-        for s in found
-        for n, numbers in enumerate(zip(s.activations, s.gradients, s.dead, s.saturated, strict=True))
-    ]
-    return _csv(header, rows)
-
-
-def _rates_csv(reading: "RateReading") -> bytes:
-    rows = [tuple(map(float, row)) for row in zip(reading.rates, reading.losses, reading.smoothed, strict=True)]
-    return _csv(("learning_rate", "loss", "smoothed_loss"), rows)
-
-
-def _csv(header: Sequence[str], rows: Sequence[Sequence[object]]) -> bytes:
-    """Every digit; what is no number stays empty."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows([["" if value != value else value for value in row] for row in rows])
-    return text.getvalue().encode()

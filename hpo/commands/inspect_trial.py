@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpo.commands.inspect import output_folder, write_files
+from hpo.commands.inspect_files import output_folder, write_files
 from hpo.errors import InputError, Problem
 from hpo.numbers import present
 
@@ -21,6 +21,8 @@ class TrialSeen:
 
     stage: str
     number: int
+    run: int
+    """Key of that run in the database."""
     state: str
     value: float | None
     """Of the stage's objective."""
@@ -39,6 +41,8 @@ def trial(found: "Results", study: str, number: int, *, stage: str | None = None
 
     Raises InputError where there is none.
     """
+    from hpo.reports.inspection_view import worst_run
+
     trials = found.trials(study)
     of_number = trials[(trials["number"] == number) & (trials["runs"] > 0)]
     rows = of_number if stage is None else of_number[of_number["stage"] == stage]
@@ -52,25 +56,22 @@ def trial(found: "Results", study: str, number: int, *, stage: str | None = None
             Problem("command line", "N", f"the number of a trial {where}of {study}", str(number),
                     f"Trials with trainings: {there or 'none yet'}.")
         )  # fmt: skip
-    searched = rows[rows["origin"].isin(("sampler", "default", "handed_on"))]
+    searched = rows[rows["origin"].isin(("sampler", "default", "handed_on", "remedy"))]
     row = (rows if searched.empty else searched).iloc[-1]
 
     def of_trial(frame: "pd.DataFrame") -> "pd.DataFrame":
         part: pd.DataFrame = frame[(frame["stage"] == row["stage"]) & (frame["trial"] == number)]
         return part
 
-    runs = of_trial(found.runs(study))
-    worst = runs.sort_values("validation_loss", na_position="last").iloc[-1]["run"]
+    run, curve, health = worst_run(found, study, str(row["stage"]), number)
     params = of_trial(found.params(study))
-    curve, health = (of_trial(frame) for frame in (found.curves(study), found.layer_health(study)))
     value, diagnosis, sentence = (
         row[name] if present(row[name]) else None for name in ("value", "diagnosis", "diagnosis_sentence")
     )
     chosen = params[params["varied"]]
     return TrialSeen(
-        str(row["stage"]), number, str(row["state"]), value, diagnosis, sentence,
-        dict(zip(chosen["name"], chosen["value"], strict=True)),
-        curve[curve["run"] == worst], health[health["run"] == worst],
+        str(row["stage"]), number, run, str(row["state"]), value, diagnosis, sentence,
+        dict(zip(chosen["name"], chosen["value"], strict=True)), curve, health,
     )  # fmt: skip
 
 

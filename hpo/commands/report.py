@@ -5,11 +5,11 @@ from pathlib import Path
 from hpo.errors import InputError, Problem
 
 
-def report(study: str, *, storage: str, output: str | None = None) -> Path:
+def report(study: str, *, storage: str, output: str | None = None, artifacts: str | None = None) -> Path:
     """Writes one self-contained HTML file about a study, `<study>-report.html` unless named."""
     from hpo.reports.page import write_report
 
-    return write_report(storage, study, Path(output or f"{study}-report.html"))
+    return write_report(storage, study, Path(output or f"{study}-report.html"), artifacts)
 
 
 def export(study: str, *, storage: str, to: str, artifacts: str | None = None) -> Path:

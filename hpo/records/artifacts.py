@@ -15,9 +15,12 @@ from typing import Any
 
 import fsspec
 import numpy as np
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
 from hpo.errors import Fault, InputError, Problem
-from hpo.records.connection import Database
+from hpo.records import schema
+from hpo.records.connection import Database, now
 from hpo.records.rows import ArtifactRef
 from hpo.values import Array
 
@@ -106,6 +109,27 @@ def default_store(db: Database) -> str:
     """Where artifacts go unless told otherwise: `<name>-artifacts` beside a SQLite file, else `hpo-artifacts` here."""
     path = db.path
     return "hpo-artifacts" if path is None else str(path.absolute().with_name(f"{path.stem}-artifacts"))
+
+
+def put_only(db: Database, store: ArtifactStore, study_id: int, kind: str, key: str, data: bytes) -> ArtifactRef:
+    """Store bytes as the one artifact of a kind that a study has; earlier ones are forgotten and deleted.
+
+    Raises Fault where the bytes cannot be stored; the earlier ones stay then.
+    """
+    ref = store.put(key, data)
+    table = schema.artifact
+    earlier = (table.c.study_id == study_id) & (table.c.kind == kind)
+    values = {"study_id": study_id, "kind": kind, "uri": ref.uri, "sha256": ref.sha256, "size": ref.size}
+
+    def work(connection: Connection) -> list[str]:
+        uris = connection.execute(sa.select(table.c.uri).where(earlier)).scalars().all()
+        connection.execute(sa.delete(table).where(earlier))
+        connection.execute(sa.insert(table).values(created_at=now(connection), **values))
+        return list(uris)
+
+    # Equal bytes have an equal name: the file that was written just now must stay.
+    store.delete(set(db.transact(work)) - {ref.uri})
+    return ref
 
 
 def pack(weights: Sequence[Array], predictions: Array) -> bytes:

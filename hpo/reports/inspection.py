@@ -1,17 +1,20 @@
-"""Pictures of what `hpo inspect` measured, as PNG, in the style of the report's."""
+"""Pictures of what `hpo inspect` measured, as PNG for a file or SVG for the report, in the style of the report's."""
 
 import io
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from hpo.reports.pictures import CHOSEN, INK, MUTED, STYLE, TRAINING, VALIDATION
+from hpo.reports.pictures import CHOSEN, INK, MUTED, STYLE, TRAINING, VALIDATION, as_svg, plain_log, whole
 from hpo.training.inspection.rate_reading import RateReading
 from hpo.training.inspection.signals import Signals
 
 if TYPE_CHECKING:
     import pandas as pd
+
+Form = Literal["png", "svg"]
+"""Of a picture's bytes."""
 
 DECADES = 4.0
 """A cell shows so many powers of ten above and below one; what lies beyond stands at the rim."""
@@ -23,11 +26,11 @@ _PAD, _MIDDLE, _HALF = 0.1, 0.63, 0.28
 """Of a cell of one by one: blank sides, where the line of one lies from above, and how far the rims are from it."""
 
 
-def signals_picture(found: Sequence[Signals], subtitle: str) -> bytes:
-    """A cell for each initializer (down) and activation (across), as a PNG.
+def signals_picture(found: Sequence[Signals], subtitle: str, form: Form = "png") -> bytes:
+    """A cell for each initializer (down) and activation (across).
 
     In a cell, from the first layer to the last: the deviation of activations, and that of gradients relative to the
-    last layer, both on a logarithmic scale about one; tinted by the reading.
+    last layer, both on a logarithmic scale about one; tinted by the reading. In a page the heading says what it is.
     """
     initializers, activations = (list(dict.fromkeys(names)) for names in (
         (s.initializer for s in found), (s.activation for s in found)))  # fmt: skip
@@ -51,9 +54,10 @@ def signals_picture(found: Sequence[Signals], subtitle: str) -> bytes:
                   label=f"one; a cell reaches from 1e-{DECADES:.0f} to 1e+{DECADES:.0f}")  # fmt: skip
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower left", fontsize=8.5, labelcolor=INK,
                       ncols=1)  # fmt: skip
-        figure.suptitle(f"What the first weights do to the signal\n{subtitle}", x=0.01, ha="left", fontsize=10.5)
+        heading = subtitle if form == "svg" else f"What the first weights do to the signal\n{subtitle}"
+        figure.suptitle(heading, x=0.01, ha="left", fontsize=10.5)
 
-    return _png(width, height, draw)
+    return drawn(width, height, draw, form)
 
 
 def _cell(axes: Any, column: int, row: int, s: Signals) -> None:
@@ -73,8 +77,8 @@ def _cell(axes: Any, column: int, row: int, s: Signals) -> None:
                       ms=3, solid_capstyle="round")  # fmt: skip
 
 
-def rates_picture(reading: RateReading, title: str) -> bytes:
-    """Loss by learning rate, with the rates that were read off and the suggested range, as a PNG."""
+def rates_picture(reading: RateReading, title: str, form: Form = "png") -> bytes:
+    """Loss by learning rate, with the rates that were read off and the suggested range."""
 
     def draw(figure: Any) -> None:
         axes = figure.add_subplot()
@@ -98,11 +102,11 @@ def rates_picture(reading: RateReading, title: str) -> bytes:
         axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), fontsize=8.5, labelcolor=INK)
         figure.suptitle(title, x=0.01, ha="left", fontsize=10.5)
 
-    return _png(7.4, 3.6, draw)
+    return drawn(7.4, 3.6, draw, form)
 
 
-def trial_picture(curve: "pd.DataFrame", health: "pd.DataFrame", title: str) -> bytes:
-    """Losses by epoch, and beside them the gradient norm of each layer at the epochs looked at, as a PNG."""
+def trial_picture(curve: "pd.DataFrame", health: "pd.DataFrame", title: str, form: Form = "png") -> bytes:
+    """Losses by epoch, and beside them the gradient norm of each layer at the epochs looked at."""
 
     def draw(figure: Any) -> None:
         losses, layers = figure.subplots(1, 2)
@@ -113,23 +117,33 @@ def trial_picture(curve: "pd.DataFrame", health: "pd.DataFrame", title: str) -> 
         finite = both[np.isfinite(both)]
         if len(finite) and finite.min() > 0 and finite.max() / finite.min() > 20:
             losses.set_yscale("log")
+            plain_log(losses.yaxis, fine=finite.max() / finite.min() < 1e3)
+        whole(losses.xaxis)
         losses.set_xlabel("epoch")
         losses.set_ylabel("loss")
-        losses.legend(labelcolor=INK)
         looked = sorted(health["epoch"].unique())
         for epoch, colour in zip(looked, (MUTED, VALIDATION, CHOSEN), strict=False):
             part = health[health["epoch"] == epoch]
             norms = part["gradient_norm"].to_numpy(float, na_value=np.nan)
             label = "first weights" if epoch == 0 else f"epoch {epoch}"
             layers.plot(np.arange(len(part)), norms, "o-", color=colour, lw=1.4, label=label)
-            layers.set_xticks(np.arange(len(part)), list(part["layer"]), rotation=30, ha="right")
+            turned = {"rotation": 30, "ha": "right"} if len(part) > 5 else {}
+            layers.set_xticks(np.arange(len(part)), list(part["layer"]), **turned)
         if looked:
             layers.set_yscale("log", nonpositive="mask")
-            layers.legend(labelcolor=INK)
-        layers.set_ylabel("gradient norm of the kernel")
-        figure.suptitle(title, x=0.01, ha="left", fontsize=10.5)
+            layers.set_ylabel("gradient norm of the kernel")
+        else:
+            layers.set_axis_off()
+            layers.text(0.5, 0.5, "its layers were not looked at", transform=layers.transAxes, ha="center", color=MUTED)
+        for axes in (losses, layers):
+            if axes.lines:
+                # Above the lines, not among them.
+                axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, fontsize=8.5, labelcolor=INK,
+                            borderaxespad=0.2, handlelength=1.4, columnspacing=1.2)  # fmt: skip
+        if title:
+            figure.suptitle(title, x=0.01, ha="left", fontsize=10.5)
 
-    return _png(8.4, 3.6, draw)
+    return drawn(8.4, 3.6, draw, form)
 
 
 def _limits(reading: RateReading) -> tuple[float, float]:
@@ -144,15 +158,19 @@ def _limits(reading: RateReading) -> tuple[float, float]:
     return (lowest - room if lowest < room else lowest * 0.9), high + room
 
 
-def _png(width: float, height: float, draw: Callable[[Any], None]) -> bytes:
+def drawn(width: float, height: float, draw: Callable[[Any], None], form: Form) -> bytes:
+    """What `draw` puts on a figure of so many inches; the same input gives the same bytes."""
     import matplotlib as mpl
     from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(width, height), layout="constrained", dpi=160)
-        FigureCanvasAgg(figure)
+        figure = Figure(figsize=(width, height), layout="constrained", dpi=160 if form == "png" else 72)
+        (FigureCanvasAgg if form == "png" else FigureCanvasSVG)(figure)
         draw(figure)
+        if form == "svg":
+            return as_svg(figure).encode()
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", metadata={"Software": None}, facecolor="white")
         return buffer.getvalue()

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from hpo.training.gradient_check import LayerGradient
+    from hpo.training.inspection.sharpness import Sharpness
 
 _RATES_SHOWN, _EPOCHS_SHOWN = 17, 12
 
@@ -95,6 +96,30 @@ def gradients_sentence(layers: "Sequence[LayerGradient]", *, passed: bool) -> st
     if not passed:
         return "Nothing was compared: every coordinate crosses a kink."
     return f"The gradient agrees with central differences at {count(compared, 'coordinate')}."
+
+
+def sharpness_lines(found: "Sharpness", again: tuple[float, float] | None = None) -> list[str]:
+    """The value with how it was come by, then what it means. `again`: the training loss recorded, and trained again."""
+    lines = []
+    if again is not None:
+        then, now = map(number, again)
+        lines.append(f"Trained again with its seed: training loss {now}, recorded {then}.")
+    if np.isnan(found.value):
+        return [*lines, "sharpness: none, for weights or gradients are no finite numbers."]
+    ended = "converged" if found.converged else f"not converged: off by up to {found.residual:.2g} of it"
+    lines.append(
+        f"sharpness {number(found.value)}: the largest eigenvalue of the Hessian of the unpenalised training loss at "
+        f"the kept weights, in inference mode, on {count(found.rows, 'row')} of the training probe; "
+        f"{count(found.products, 'product')} with the Hessian, {ended}."
+    )
+    if found.highest_rate is None:
+        return [*lines, "The loss curves upwards nowhere: no learning rate follows from it."]
+    return [
+        *lines,
+        f"Plain gradient descent on this loss is unstable above a learning rate of 2/sharpness, "
+        f"{number(found.highest_rate, 3)} (Cohen et al. 2021). Between trials of one network, a lower sharpness is a "
+        "flatter minimum, which tends to generalize better (Keskar et al. 2017).",
+    ]
 
 
 def _digits(value: float) -> str:

@@ -1,17 +1,23 @@
 """The report: one self-contained HTML file about a study."""
 
+import contextlib
 import os
 import re
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import hpo
-from hpo.errors import InputError, Problem
+from hpo.errors import Fault, InputError, Problem
 from hpo.numbers import count, duration, interval, moment, number, present
+from hpo.records.artifacts import ArtifactStore, default_store
+from hpo.records.database import Database, connect
+from hpo.records.studies import Studies
 from hpo.reports import pictures
-from hpo.reports.frames import Results, open_results
+from hpo.reports.frames import Results
+from hpo.reports.inspection_view import KEPT, Chosen, Look, chosen_trial, kind_of, looks
 from hpo.reports.stage_view import Picture, Row, StageMaterial, StageView, picture, stage_view, words
 from hpo.reports.text import MODEL_NAMES, records, score_decimals
 
@@ -52,26 +58,41 @@ class PageView:
     """Which models lie outside the comparison's picture."""
     compared: str
     stages: tuple[StageView, ...]
+    chosen: Chosen | None
+    looks: tuple[Look, ...]
 
 
-def write_report(storage_url: str, study: str, path: str | Path) -> Path:
+def write_report(storage_url: str, study: str, path: str | Path, artifacts: str | None = None) -> Path:
     """Writes the page about a study to a file and gives its path.
 
-    Raises InputError for an unknown study and for a path that cannot be written. The file is whole or absent: it is
-    written beside its place and moved there.
+    `artifacts`: where the study's artifacts lie, beside the database unless named. Raises InputError for an unknown
+    study and for a path that cannot be written. The file is whole or absent: it is written beside its place and moved
+    there.
     """
     path = Path(path)
     if not path.parent.is_dir():
         raise InputError(Problem(str(path), "", "a file in a folder that exists", f"no folder {path.parent}",
                                  "Make it first, or name another file with --output."))  # fmt: skip
-    with open_results(storage_url) as results:
-        html = render(page_view(results, study))
+    with connect(storage_url, create=False) as database:
+        kept = _kept_pictures(database, study, ArtifactStore(artifacts or default_store(database)))
+        html = render(page_view(Results(database), study, kept))
     try:
         _put(html, path)
     except OSError as error:
         raise InputError(Problem(str(path), "", "a file that can be written", error.strerror or "an error",
                                  "Name another with --output.")) from error  # fmt: skip
     return path
+
+
+def _kept_pictures(database: Database, study: str, store: ArtifactStore) -> dict[str, bytes]:
+    """The pictures of `hpo inspect` by subcommand; one that the store lacks can be drawn again, and is no fault."""
+    studies = Studies(database)
+    study_id, found = studies.get(study).id, {}
+    for name in KEPT:
+        for ref in studies.artifacts(study_id, kind_of(name))[-1:]:
+            with contextlib.suppress(Fault):
+                found[name] = store.get(ref)
+    return found
 
 
 def _put(html: str, path: Path) -> None:
@@ -105,8 +126,8 @@ def code(text: str) -> "Markup":
     return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # escaped first
 
 
-def page_view(results: Results, study: str) -> PageView:
-    """What the page shows, from the records."""
+def page_view(results: Results, study: str, kept: Mapping[str, bytes]) -> PageView:
+    """What the page shows, from the records and the kept pictures of `hpo inspect`."""
     stages = records(results.stages(study))
     row = next(r for r in records(results.studies()) if r["study"] == study)
     scores = records(results.scores(study))
@@ -124,6 +145,7 @@ def page_view(results: Results, study: str) -> PageView:
         )  # fmt: skip
     searching = {s["stage"] for s in stages if present(s["optuna_study"])}
     new = sum(t["origin"] != "carried" for stage in searching for t in tables["trials"].get(stage, []))
+    chosen = chosen_trial(results, study, stages, tables["trials"])
     compared, outside = _comparison(scores, str(row["direction"]))
     return PageView(
         study=row,
@@ -135,6 +157,8 @@ def page_view(results: Results, study: str) -> PageView:
         outside=outside,
         compared=_compared(scores, row),
         stages=tuple(views),
+        chosen=chosen,
+        looks=looks(results, row, chosen, kept),
     )
 
 

@@ -94,13 +94,13 @@ def loss_curves(curves: Curves) -> str:
                 axes.plot(epochs, curves.validation[i], "o", color=VALIDATION, ms=4)
         if finite and min(finite) > 0 and max(finite) / min(finite) > 20:
             axes.set_yscale("log")
-            _plain_log(axes.yaxis)
+            plain_log(axes.yaxis)
         if curves.kept is not None:
             axes.axvline(curves.kept, color=CHOSEN, lw=1, ls=(0, (3, 2)), label="kept")
         axes.set_xlabel("epoch")
-        _whole(axes.xaxis)
+        whole(axes.xaxis)
         axes.legend(loc="best", fontsize=8, handlelength=1.4, labelcolor=MUTED)
-        return _svg(figure)
+        return as_svg(figure)
 
 
 def comparison(bars: Sequence[Bar], metric: str) -> str:
@@ -116,7 +116,7 @@ def comparison(bars: Sequence[Bar], metric: str) -> str:
         axes.set_ylim(len(bars) - 0.5, -0.5)
         axes.grid(axis="y", visible=False)
         axes.set_xlabel(f"{metric} on the test rows")
-        return _svg(figure)
+        return as_svg(figure)
 
 
 def searched(points: Points, objective: str, *, log_objective: bool = False) -> str:
@@ -136,15 +136,15 @@ def searched(points: Points, objective: str, *, log_objective: bool = False) -> 
             axes.set_xscale("log")
             _few_log(axes.xaxis, positions)
         elif points.whole:
-            _whole(axes.xaxis)
+            whole(axes.xaxis)
         else:
             axes.locator_params(axis="x", nbins=5)
         if log_objective:
             axes.set_yscale("log")
-            _plain_log(axes.yaxis)
+            plain_log(axes.yaxis)
         axes.set_xlabel(points.name)
         axes.set_ylabel(objective, fontsize=8)
-        return _svg(figure)
+        return as_svg(figure)
 
 
 class _figure:  # noqa: N801 (used as a function)
@@ -168,7 +168,8 @@ class _figure:  # noqa: N801 (used as a function)
         self._context.__exit__(*error)
 
 
-def _svg(figure: Any) -> str:
+def as_svg(figure: Any) -> str:
+    """The figure as an SVG text whose fonts are the reader's own."""
     buffer = io.StringIO()
     # No date: the same study gives the same picture, byte for byte.
     figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
@@ -196,17 +197,18 @@ def _fits(names: Sequence[str]) -> bool:
     return sum(len(name) + 1 for name in names) <= 28
 
 
-def _whole(axis: Any) -> None:
+def whole(axis: Any) -> None:
+    """Few labels, at whole numbers."""
     from matplotlib.ticker import MaxNLocator
 
     axis.set_major_locator(MaxNLocator(nbins=5, integer=True, min_n_ticks=1))
 
 
-def _plain_log(axis: Any) -> None:
-    """Few labels, written as 0.01 and not as a power."""
+def plain_log(axis: Any, *, fine: bool = False) -> None:
+    """Few labels, written as 0.01 and not as a power; `fine`: within a decade too."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-    axis.set_major_locator(LogLocator(numticks=4))
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=12) if fine else LogLocator(numticks=4))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())
 
@@ -216,7 +218,7 @@ def _few_log(axis: Any, values: Sequence[float]) -> None:
     from matplotlib.ticker import FixedLocator, NullLocator
 
     low, high = min(values), max(values)
-    _plain_log(axis)
+    plain_log(axis)
     if low > 0 and high / low < 30:
         axis.set_major_locator(FixedLocator(sorted({float(f"{v:.1g}") for v in (low, math.sqrt(low * high), high)})))
         axis.set_minor_locator(NullLocator())

@@ -22,6 +22,28 @@ _ROWS, _COORDINATES, _KINK = 8, 96, 1e-3
 
 
 @dataclass(frozen=True, eq=False)
+class Coordinates:
+    """Single weights at which a gradient was held against central differences: one entry a weight, (compared,).
+
+    Those that cross a kink are left out, see `gradient_errors`.
+    """
+
+    array: Array
+    """Which of the arrays given the weight belongs to, int."""
+    index: Array
+    """Its place in that array, counted in rows as NumPy's `ravel` does, int."""
+    analytic: Array
+    numeric: Array
+    """The central difference."""
+
+    @property
+    def errors(self) -> Array:
+        """Relative errors |a - n| / max(|a| + |n|, 1e-6), float64."""
+        a, n = self.analytic, self.numeric
+        return np.asarray(np.abs(a - n) / np.maximum(np.abs(a) + np.abs(n), 1e-6))
+
+
+@dataclass(frozen=True, eq=False)
 class LayerGradient:
     """How the gradient of one layer's weights and bias compares with central differences."""
 
@@ -30,8 +52,15 @@ class LayerGradient:
     """Numbers that the layer learns."""
     drawn: int
     """Coordinates looked at; one may be drawn twice."""
-    errors: Array
-    """Relative errors of those that cross no kink, float64, see `gradient_errors`."""
+    arrays: tuple[str, ...]
+    """Names of the layer's arrays: `kernel`, `bias`, ..."""
+    coordinates: Coordinates
+    """Those that cross no kink; their `array` counts the names above."""
+
+    @property
+    def errors(self) -> Array:
+        """Relative errors, float64 (compared,), see `gradient_errors`."""
+        return self.coordinates.errors
 
     @property
     def status(self) -> Status:
@@ -62,7 +91,8 @@ def by_layer(
         return [
             LayerGradient(
                 name, sum(found.parts[i].size for i in own), _COORDINATES,
-                gradient_errors(
+                tuple(str(found.variables[i].name) for i in own),
+                compared(
                     [found.variables[i] for i in own], [found.parts[i] for i in own], found.loss,
                     derive(seed, "gradient", n),
                 ),
@@ -92,18 +122,25 @@ def differentiated(
 
 
 def gradient_errors(variables: list[keras.Variable], parts: list[Array], loss: Callable[[], float], seed: int) -> Array:
-    """Relative errors |a - n| / max(|a| + |n|, 1e-6) of the gradient a at coordinates drawn by `seed`.
+    """Relative errors of the gradient `parts` of a loss with respect to `variables`, see `compared`."""
+    return compared(variables, parts, loss, seed).errors
+
+
+def compared(variables: list[keras.Variable], parts: list[Array], loss: Callable[[], float], seed: int) -> Coordinates:
+    """The gradient beside central differences n at coordinates drawn by `seed`, arrays by the root of their size.
 
     n = (f(w + h) - f(w - h)) / 2h, h = 1e-5. A coordinate is left out where |f(w + h) - 2 f(w) + f(w - h)| / 2h, which
     shrinks with h for a smooth f, stays above a thousandth of |n|: a kink lies between.
     """
-    generator, h, errors = np.random.default_rng(seed), 1e-5, []
+    generator, h = np.random.default_rng(seed), 1e-5
+    found: list[tuple[int, int, float, float]] = []
     middle = loss()
     sizes = np.array([p.size for p in parts])
     picked = generator.choice(len(parts), _COORDINATES, p=np.sqrt(sizes) / np.sqrt(sizes).sum())
     for i in picked:
         start = backend.host(variables[i])
-        at = np.unravel_index(int(generator.integers(parts[i].size)), parts[i].shape)
+        place = int(generator.integers(parts[i].size))
+        at = np.unravel_index(place, parts[i].shape)
         around = []
         for side in (h, -h):
             moved = start.copy()
@@ -111,10 +148,11 @@ def gradient_errors(variables: list[keras.Variable], parts: list[Array], loss: C
             variables[i].assign(moved)
             around.append(loss())
         variables[i].assign(start)
-        analytic, numeric = float(parts[i][at]), (around[0] - around[1]) / (2 * h)
+        numeric = (around[0] - around[1]) / (2 * h)
         if abs(around[0] - 2 * middle + around[1]) / (2 * h) <= _KINK * max(abs(numeric), 1e-3):
-            errors.append(abs(analytic - numeric) / max(abs(analytic) + abs(numeric), 1e-6))
-    return np.array(errors)
+            found.append((int(i), place, float(parts[i][at]), numeric))
+    array, index, analytic, numbers = zip(*found, strict=True) if found else ((), (), (), ())
+    return Coordinates(np.array(array, int), np.array(index, int), np.array(analytic), np.array(numbers))
 
 
 def agreement(errors: Array) -> Status:

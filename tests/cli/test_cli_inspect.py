@@ -1,6 +1,11 @@
 """hpo inspect: first weights, learning rates, gradients; bad input leaves nothing behind."""
 
+import base64
+import contextlib
 import csv
+import re
+import shutil
+import sqlite3
 import struct
 import subprocess
 import sys
@@ -30,6 +35,10 @@ SMALL = ("--layers", "4", "--width", "30", "--rows", "40")
 def table(path: str) -> list[dict[str, str]]:
     with Path(path).open(newline="") as file:
         return list(csv.DictReader(file))
+
+
+def one_line(result: Result) -> str:
+    return " ".join(result.output.split())
 
 
 def picture_size(path: str) -> tuple[int, int]:
@@ -90,6 +99,20 @@ def test_gradients_tells_every_layer_and_ends_with_zero() -> None:
     assert "agrees" in lines[-1]
 
 
+def test_gradients_are_drawn_and_written_weight_by_weight() -> None:
+    result = call("inspect", "gradients", "digits", "--output", "out")
+    assert result.exit_code == 0, result.stderr
+    assert result.output.endswith("wrote out/gradients.csv and out/gradients.png\n")
+    rows = table("out/gradients.csv")
+    assert {(r["layer"], r["array"]) for r in rows} == {
+        (layer, array) for layer in ("dense", "dense_1", "output") for array in ("kernel", "bias")
+    }
+    for row in rows:
+        a, n = float(row["gradient"]), float(row["central_difference"])
+        assert float(row["relative_error"]) == pytest.approx(abs(a - n) / max(abs(a) + abs(n), 1e-6))
+    assert picture_size("out/gradients.png")[0] > 800
+
+
 def test_a_wrong_gradient_ends_with_one(monkeypatch: pytest.MonkeyPatch) -> None:
     from hpo.training import backend
 
@@ -100,8 +123,9 @@ def test_a_wrong_gradient_ends_with_one(monkeypatch: pytest.MonkeyPatch) -> None
         return loss, [part * 1.5 for part in parts]
 
     monkeypatch.setattr(backend, "gradient", wrong)
-    result = call("inspect", "gradients", "digits")
+    result = call("inspect", "gradients", "digits", "--output", "out")
     assert result.exit_code == 1
+    assert picture_size("out/gradients.png")[0] > 800
     assert "The gradient is wrong in dense, dense_1, output." in result.output
 
 
@@ -131,6 +155,10 @@ BAD = (
     ("gradients broken.toml", "broken.toml"),
     ("gradients letter --data-dir nowhere", "nowhere"),
     ("gradients", "STUDY"),
+    ("gradients digits --output taken", "taken"),
+    ("gradients digits --storage sqlite:///none.db", "none.db"),
+    ("lr digits --storage sqlite:///none.db", "none.db"),
+    ("lr digits --storage nonsense", "nonsense"),
 )
 
 
@@ -185,6 +213,106 @@ def test_trial_shows_curve_layers_and_diagnosis(studied: str) -> None:
     assert [row["epoch"] for row in table("seen/curve.csv")] == ["1", "2"]
     assert {row["epoch"] for row in table("seen/layers.csv")} == {"0", "1", "2"}
     assert picture_size("seen/trial.png") > (1000, 400)
+
+
+def kept(url: str) -> dict[str, bytes]:
+    """The pictures kept of the study `digits`, by kind."""
+    from hpo.records.artifacts import ArtifactStore, default_store
+    from hpo.records.database import connect
+    from hpo.records.studies import Studies
+
+    with connect(url, create=False) as db:
+        studies, store = Studies(db), ArtifactStore(default_store(db))
+        study_id = studies.get("digits").id
+        found = {kind: studies.artifacts(study_id, kind) for kind in ("inspect-lr", "inspect-gradients")}
+        assert all(len(refs) <= 1 for refs in found.values())
+        return {kind: store.get(refs[0]) for kind, refs in found.items() if refs}
+
+
+@pytest.mark.slow
+def test_pictures_of_a_recorded_study_are_kept_for_its_report(studied: str) -> None:
+    assert not kept(studied)
+    words = ("inspect", "lr", "digits", "--steps", "40")
+    assert "kept" not in call(*words).output
+    for steps in ("40", "30"):
+        result = call(*words[:-1], steps, "--storage", studied)
+        assert result.exit_code == 0, result.stderr
+        assert result.output.endswith("kept the picture for hpo report digits\n")
+    result = call("inspect", "gradients", "digits", "--storage", studied)
+    assert result.exit_code == 0, result.stderr
+    pictures = kept(studied)
+    assert set(pictures) == {"inspect-lr", "inspect-gradients"}
+    assert all(picture.startswith(b"<svg") for picture in pictures.values())
+    page = call("report", "digits", "--storage", studied, "--output", "r.html")
+    assert page.exit_code == 0, page.stderr
+    text = Path("r.html").read_text()
+    assert "Not looked at yet" not in text
+    assert all(base64.b64encode(picture).decode() in text for picture in pictures.values())
+
+
+@pytest.mark.slow
+def test_a_study_of_other_data_keeps_no_picture_in_the_recorded_one(studied: str) -> None:
+    data = 'source = "sklearn:digits"\ntarget = "target"\nscale = "minmax"\n'
+    Path("other.toml").write_text(f'name = "digits"\nspace = "mlp"\n[data]\n{data}')
+    words = ("inspect", "gradients", "other.toml")
+    result = call(*words, "--storage", studied)
+    assert result.exit_code == 2
+    assert "where 'digits' has this data and this space" in result.stderr
+
+
+@pytest.mark.slow
+def test_a_recorded_study_without_a_file_can_be_inspected(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/named.db"
+    from hpo.commands.run import load
+    from hpo.records.database import connect
+    from hpo.records.studies import Studies
+    from hpo.studyfile.spec import to_plain
+
+    with connect(url) as db:
+        Studies(db).open("mine", to_plain(load("digits", {"name": "mine"})), "f", 0)
+    result = call("inspect", "gradients", "mine", "--storage", url)
+    assert result.exit_code == 0, result.stderr
+    assert "kept the picture for hpo report mine" in result.output
+
+
+@pytest.mark.slow
+def test_trial_tells_its_sharpness_or_why_there_is_none(studied: str) -> None:
+    words = ("inspect", "trial", "digits", "1", "--stage", "overfit", "--storage", studied)
+    result = call(*words)
+    assert result.exit_code == 0, result.stderr
+    told = one_line(result)
+    assert "of the training probe" in told
+    assert "2/sharpness" in told
+    value = re.search(r"sharpness (\S+):", told)
+    assert value
+    for options, why in ((("--artifacts", "elsewhere"), "its weights are not where they were kept, elsewhere"),
+                         (("--data-dir", "x", "--artifacts", "no"), "name the place with --artifacts")):  # fmt: skip
+        assert why in one_line(call(*words, *options))
+    again = call(*words, "--artifacts", "elsewhere", "--retrain")
+    assert again.exit_code == 0, again.stderr
+    loss = re.search(r"training loss (\S+), recorded (\S+)\.", one_line(again))
+    assert loss
+    assert loss[1] == loss[2]
+    assert f"sharpness {value[1]}:" in one_line(again)
+
+
+@pytest.mark.slow
+def test_without_weights_nothing_is_trained_or_loaded(studied: str, tmp_path: Path) -> None:
+    folder = Path(studied.removeprefix("sqlite:///")).parent
+    shutil.copy(folder / "hpo.db", "copy.db")
+    with contextlib.closing(sqlite3.connect("copy.db")) as db:
+        db.execute("update hpo_run set artifact_id = null")
+        db.commit()
+    script = (
+        "import sys\n"
+        "from hpo.cli.main import main\n"
+        "try: main('inspect trial digits 1 --stage overfit --storage sqlite:///copy.db'.split())\n"
+        "except SystemExit as end: assert end.code == 0\n"
+        "print(sorted({'tensorflow', 'keras', 'jax', 'sklearn'} & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert "its weights were not kept" in done.stdout
+    assert done.stdout.endswith("[]\n"), done.stdout
 
 
 @pytest.mark.slow

@@ -2,6 +2,8 @@
 
 import base64
 import re
+import subprocess
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -9,8 +11,10 @@ import pytest
 from finished_study import CHOSEN, TRIALS, write_finished_study
 
 from hpo.errors import InputError
+from hpo.records.artifacts import ArtifactStore, default_store, put_only
 from hpo.records.database import connect
 from hpo.records.studies import Studies
+from hpo.reports.inspection_view import kind_of
 from hpo.reports.page import write_report
 
 VOID = {"meta", "img", "br", "hr", "link", "input"}
@@ -70,7 +74,8 @@ def test_the_page_needs_no_other_file(page: Outline) -> None:
 
 
 def test_every_stage_has_its_section_question_and_verdict(page: Outline) -> None:
-    assert page.ids == ["stages", "comparison", "data", "baseline", "overfit", "regularize", "tune", "squeeze"]
+    stages = ["data", "baseline", "overfit", "regularize", "tune", "squeeze"]
+    assert page.ids == ["stages", "comparison", "chosen", *stages, "looks"]
     text = words(page)
     for expected in (
         "Can this data be learned from?",
@@ -117,6 +122,49 @@ def test_pictures_are_svg_with_a_description(page: Outline) -> None:
         assert base64.b64decode(data).startswith(b"<svg")
 
 
+def test_the_chosen_trial_of_the_last_searching_stage_is_shown(page: Outline) -> None:
+    text = words(page)
+    assert f"The chosen trial: tune, trial {CHOSEN}" in text
+    assert f"hpo inspect trial digits {CHOSEN} --stage tune" in text
+    assert f"Losses and layers of trial {CHOSEN} of stage tune" in [image["alt"] for image in page.images]
+
+
+def test_first_weights_are_drawn_and_what_is_missing_has_its_command(page: Outline) -> None:
+    text = words(page)
+    assert any("by initializer and activation" in str(image["alt"]) for image in page.images)
+    assert "hpo inspect init --layers 2 --width " in text
+    for name in ("lr", "gradients"):
+        assert f"Not looked at yet: hpo inspect {name} digits" in text
+
+
+def test_kept_pictures_are_shown_and_lost_ones_are_no_fault(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/hpo.db"
+    write_finished_study(url)
+    with connect(url) as db:
+        store = ArtifactStore(default_store(db))
+        study_id = Studies(db).get("digits").id
+        for content in (b"<svg>old</svg>", b"<svg>new</svg>"):
+            ref = put_only(db, store, study_id, kind_of("lr"), "digits/inspect-lr.svg", content)
+        assert Studies(db).artifacts(study_id, kind_of("lr")) == [ref]
+        assert [p.suffix for p in Path(store.url).rglob("*.svg")] == [".svg"]
+    text = write_report(url, "digits", tmp_path / "r.html").read_text()
+    assert base64.b64encode(b"<svg>new</svg>").decode() in text
+    assert text.count("Not looked at yet") == 1
+    elsewhere = write_report(url, "digits", tmp_path / "r.html", str(tmp_path / "other")).read_text()
+    assert elsewhere.count("Not looked at yet") == 2
+
+
+def test_no_framework_is_loaded_for_a_page(url: str, tmp_path: Path) -> None:
+    script = (
+        "import sys\n"
+        "from hpo.reports.page import write_report\n"
+        f"write_report({url!r}, 'digits', {str(tmp_path / 'r.html')!r})\n"
+        "print(sorted({'tensorflow', 'keras', 'jax', 'sklearn'} & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
 def test_the_same_study_gives_the_same_page(url: str, tmp_path: Path) -> None:
     first, second = (write_report(url, "digits", tmp_path / f"{i}.html").read_bytes() for i in range(2))
     assert first == second
@@ -131,6 +179,8 @@ def test_a_study_that_has_just_begun_has_a_page(tmp_path: Path) -> None:
     text = write_report(url, "begun", tmp_path / "r.html").read_text()
     assert "No verdict yet." in text
     assert "The test set has not been opened yet" in text
+    assert "Nothing was searched yet" in text
+    assert "The chosen trial" not in text
 
 
 def test_bad_input_leaves_no_file(url: str, tmp_path: Path) -> None:

@@ -195,6 +195,37 @@ def test_a_layer_with_a_wrong_gradient_is_named(monkeypatch):
     assert [layer.status for layer in found] == [Status.FAILED, Status.PASSED, Status.PASSED]
 
 
+def test_every_compared_weight_is_told_with_both_numbers():
+    from hpo.training import backend
+    from hpo.training.skeleton import gradient_by_layer
+
+    space = space_of()
+    configuration = configured(space, activation="sigmoid", batch_normalization="after")
+    if not backend.normalizes_in_double():
+        configuration["batch_normalization"] = "none"
+    found = gradient_by_layer(space, configuration, CLASSES, classes_fold(), 0)
+    assert {layer.arrays for layer in found} <= {("kernel", "bias"), ("gamma", "beta")}
+    for layer in found:
+        c = layer.coordinates
+        assert len(c.array) == len(c.index) == len(layer.errors) <= layer.drawn
+        assert set(c.array) <= set(range(len(layer.arrays)))
+        assert c.index.max() < layer.weights
+        np.testing.assert_allclose(c.analytic, c.numeric, rtol=1e-4, atol=1e-8)
+        expected = np.abs(c.analytic - c.numeric) / np.maximum(np.abs(c.analytic) + np.abs(c.numeric), 1e-6)
+        assert layer.errors.tolist() == expected.tolist()
+
+
+def test_nothing_is_compared_where_every_coordinate_crosses_a_kink():
+    from hpo.training import backend
+    from hpo.training.gradient_check import agreement, compared
+
+    with backend.double_precision(), backend.policy("float64"):
+        variable = backend.keras.Variable(np.zeros(3), dtype="float64")
+        found = compared([variable], [np.ones(3)], lambda: float(np.abs(backend.host(variable)).sum()), 0)
+    assert [len(getattr(found, name)) for name in ("array", "index", "analytic", "numeric", "errors")] == [0] * 5
+    assert agreement(found.errors) is Status.WARNING
+
+
 def test_a_model_that_rounds_is_not_judged():
     from hpo.training import backend
     from hpo.training.skeleton import gradient_by_layer

@@ -73,7 +73,7 @@ def test_a_broken_repetition_is_seen(monkeypatch):
 
     count = iter(range(100))
     begin = Network.begin
-    monkeypatch.setattr(Network, "begin", lambda self, c, seed: begin(self, c, seed + next(count)))
+    monkeypatch.setattr(Network, "begin", lambda self, c, seed, x: begin(self, c, seed + next(count), x))
     space = space_of()
     checks = {c.name: c for c in skeleton.check_skeleton(space, configured(space), CLASSES, classes_fold(), 0)}
     assert checks["repeatability"].status is Status.FAILED
