@@ -78,7 +78,7 @@ def searched(stage: str, hyperparameter: Hyperparameter) -> bool:
         return name in _REGULARIZE
     if stage == "tune":
         return name in _TUNE_ALSO or section == "schedule" or (
-            hyperparameter.kind is Kind.NUMBER and section not in ("architecture", "optimizer", "regularization", "loss")
+            hyperparameter.kind is Kind.NUMBER and section not in (*_OVERFIT_SECTIONS, "regularization", "loss")
         )  # fmt: skip
     return False
 

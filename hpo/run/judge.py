@@ -1,9 +1,11 @@
 """A searching stage from its task to its verdict."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from hpo.recipe.flow import Done, Next, sent_back
 from hpo.recipe.judging import Bar, Tried, complete, counted
+from hpo.recipe.mending import told
 from hpo.recipe.stages import with_more_capacity
 from hpo.recipe.stopping import effect
 from hpo.recipe.verdicts import bar_from, on_overfit, on_regularize, on_tune, on_widening
@@ -11,6 +13,7 @@ from hpo.records.rows import StageRow
 from hpo.run.baseline import network_baseline
 from hpo.run.budget import used_up
 from hpo.run.context import Context, optuna_name
+from hpo.run.proposing import remedied, rounds
 from hpo.run.proving import prove
 from hpo.run.searching import Searched, StageSearch, Task
 from hpo.run.tasks import grown_space, task_for
@@ -50,6 +53,10 @@ def search_stage(ctx: Context, step: Next, done: Sequence[Done]) -> tuple[StageR
         verdict = _regularize(ctx, row, task, found, bar, done)
     else:
         verdict = _tune(ctx, row, task, found, bar)
+    value = "training loss" if step.stage == "overfit" else ctx.metric.name
+    chain = rounds(remedied(ctx.queue.trials(row.id, with_runs=False)))
+    mended = told(chain, step.stage, task.space, ctx.spec.space, value)
+    verdict = replace(verdict, sentence=verdict.sentence + mended)
     _keep_the_best(ctx, row, found, sign)
     ctx.studies.end_stage(row.id, verdict, ())
     return row, verdict, found.new

@@ -1,7 +1,9 @@
 """From proposals to trials: what a searching stage begins with, and each batch after."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import takewhile
 
+from hpo.recipe.mending import Round
 from hpo.records.rows import ClosedTrial, NewRun, NewTrial, OptunaParam, Origin, StageRow, TrialRow
 from hpo.run.closing import tried
 from hpo.run.cohorts import new_runs
@@ -50,6 +52,19 @@ def started_trials(
     """The configurations that a stage begins with, numbered from `first`."""
     proposals = [(origin, search.propose(number, c)) for number, (origin, c) in enumerate(starts, first)]
     return new_trials(ctx, stage, space, proposals)
+
+
+def remedied(trials: Iterable[TrialRow]) -> list[TrialRow]:
+    """The configuration that a stage began with, and its remedies, in order; empty where an attempt carries on."""
+    ordered = sorted(trials, key=lambda t: t.number)
+    starts = [t for t in ordered if t.origin in ("default", "handed_on")]
+    return [*starts[:1], *(t for t in ordered if t.origin == "remedy")]
+
+
+def rounds(chain: Sequence[TrialRow]) -> list[Round]:
+    """Closed trials as `recipe.mending` reads them; none after one that failed to train."""
+    read = takewhile(lambda t: t.diagnosis is not None, chain)
+    return [Round(t.number, t.configuration, t.diagnosis, t.value) for t in read if t.diagnosis is not None]
 
 
 def _trial(

@@ -14,6 +14,7 @@ from hpo.errors import Fault
 from hpo.metrics import Direction
 from hpo.recipe.edges import FEWEST, Edge, crowded_edges, slow_rate_edge
 from hpo.recipe.judging import Bar, Tried, complete, ranked
+from hpo.recipe.mending import next_configuration
 from hpo.recipe.stages import EDGE_CHECK
 from hpo.recipe.stopping import patience, plateau
 from hpo.records.rows import ClosedTrial, NewTrial, Origin, RunRow, StageRow, TrialRow
@@ -21,10 +22,10 @@ from hpo.run.batches import batch_size, edge_check, next_batch, open_structures,
 from hpo.run.closing import Seen, closed, mean, read, rungs, tried
 from hpo.run.context import Context
 from hpo.run.events import TrialFinished
-from hpo.run.proposing import carried_trials, new_trials, started_trials
+from hpo.run.proposing import carried_trials, new_trials, remedied, rounds, started_trials
 from hpo.run.tally import Tally
 from hpo.search.search import Search
-from hpo.search.values import PastTrial
+from hpo.search.values import PastTrial, Proposal
 from hpo.space import SearchSpace
 from hpo.values import Array, Configuration, Curve
 
@@ -156,12 +157,26 @@ class StageSearch:
         size = batch_size(stated.batch, planned)
         count = next_batch(self._tally.new, len(self._starts), size, planned)
         first = self._tally.next_number
-        proposals = self._search.ask(
-            range(first, first + count),
-            structures=structures(stated.structures, planned),
-            open_=open_structures(self._tally.rows.values()),
-        )
-        self._add(new_trials(self._ctx, self._stage, self._task.space, [("sampler", p) for p in proposals]))
+        proposals: list[tuple[Origin, Proposal]] = []
+        if (mended := self._mended()) is not None:
+            proposals.append(("remedy", self._search.propose(first, mended)))
+        if numbers := range(first + len(proposals), first + count):
+            asked = self._search.ask(
+                numbers,
+                structures=structures(stated.structures, planned),
+                open_=open_structures(self._tally.rows.values()),
+            )
+            proposals += [("sampler", p) for p in asked]
+        self._add(new_trials(self._ctx, self._stage, self._task.space, proposals))
+
+    def _mended(self) -> Configuration | None:
+        """A remedy for what the stage began with, once the round before has ended, and if nobody tried it yet."""
+        chain = remedied(self._tally.rows.values())
+        if any(trial.state == "running" for trial in chain):
+            return None
+        wanted = next_configuration(rounds(chain), self._stage.name, self._task.space)
+        taken = any(trial.configuration == wanted for trial in self._tally.rows.values())
+        return None if taken else wanted
 
     def _put_starts(self) -> None:
         """Carried trials and starting configurations, in one transaction and once only."""
