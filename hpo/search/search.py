@@ -59,9 +59,12 @@ class Search:
             self._remember(trial)
 
     def ask(
-        self, numbers: Sequence[int], *, structures: int | None = None, open_: Sequence[Configuration] = ()
-    ) -> list[Proposal]:
+        self, numbers: Sequence[int], *, structures: int | None = None, open_: Sequence[Configuration] = (),
+        within: Configuration | None = None,
+    ) -> list[Proposal]:  # fmt: skip
         """A configuration for each number, chosen one after another, each knowing those before it as running.
+
+        `within`: all have this configuration's structure, and the two others mean nothing.
 
         `structures`: how many `SearchSpace.structure`s the proposals may have together (None: any number). `open_`:
         configurations of this space whose structures are compiled already; the better half of the bound is taken from
@@ -75,7 +78,10 @@ class Search:
         if structures is not None and structures < 1:
             raise ValueError(f"proposals have at least one structure, not {structures}")
         donors: dict[Key, Row] = {}
-        if structures is not None and self._name not in ("random", "qmc"):
+        if within is not None:
+            row = self._terms.row(self._terms.params_of(within))
+            structures, donors = 1, {self._structures.of(row): row}
+        elif structures is not None and self._name not in ("random", "qmc"):
             ready = {
                 self._structures.of(row): row for row in (self._terms.row(self._terms.params_of(c)) for c in open_)
             }
