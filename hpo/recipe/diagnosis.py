@@ -160,9 +160,10 @@ def diagnose(
     """
     if diverged or not np.isfinite([training_loss, validation_loss]).all():
         return _diverged(curve, health)
-    gap, risen = validation_loss - training_loss, rise(curve, validation_loss)
+    risen = rise(curve, validation_loss)
     evidence = {
-        "training_loss": training_loss, "validation_loss": validation_loss, "epochs": float(len(curve)), "gap": gap,
+        "training_loss": training_loss, "validation_loss": validation_loss, "epochs": float(len(curve)),
+        "gap": validation_loss - training_loss,
         "pace": pace(curve), "rise": risen, "prior": scale.prior, "reference": scale.reference, "noise": scale.noise,
     }  # fmt: skip
     if (layer := _alike(health)) is not None:
@@ -179,9 +180,21 @@ def diagnose(
     if (ailment := next(asked, None)) is not None:
         name, number, sentence = ailment
         return Diagnosis(name, sentence, {**evidence, **number})
+    for name, holds, sentence in _of_losses(curve, training_loss, validation_loss, scale, risen=risen, poor=poor):
+        if holds:
+            return Diagnosis(name, sentence, evidence)
+    return Diagnosis("healthy", f"Training loss {training_loss:.3g}, validation loss {validation_loss:.3g}: no gap "
+                     "that matters, and the fall has flattened.", evidence)  # fmt: skip
+
+
+def _of_losses(
+    curve: Curve, training_loss: float, validation_loss: float, scale: Scale, *, risen: float, poor: bool
+) -> tuple[tuple[str, bool, str], ...]:
+    """(name, whether it holds, sentence) of what the losses alone tell, causes first."""
+    gap = validation_loss - training_loss
     behind = min(training_loss, validation_loss) > scale.reference + BEHIND * scale.noise
     falling = max(GAP_IN_NOISE * scale.noise, GAP_SHARE * scale.prior)
-    for name, holds, sentence in (
+    return (
         _data_fault(curve, validation_loss, scale),
         (
             "oscillating", (share := swings(curve, scale.prior)) > RISES,
@@ -209,11 +222,7 @@ def diagnose(
             f"Training loss {training_loss:.3g} stays above {scale.reference:.3g}, the validation loss of the best "
             "baseline, and there is no gap to blame: more capacity.",
         ),
-    ):  # fmt: skip
-        if holds:
-            return Diagnosis(name, sentence, evidence)
-    return Diagnosis("healthy", f"Training loss {training_loss:.3g}, validation loss {validation_loss:.3g}: no gap "
-                     "that matters, and the fall has flattened.", evidence)  # fmt: skip
+    )  # fmt: skip
 
 
 def _data_fault(curve: Curve, validation_loss: float, scale: Scale) -> tuple[str, bool, str]:
