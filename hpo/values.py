@@ -166,7 +166,7 @@ class LayerHealth:
     epoch: int
     """0: with the first weights."""
     layer: str
-    """`hidden 1`, `hidden 2`, ..., `output`."""
+    """`hidden 1`, `hidden 2`, ..., `output`; in a custom model Keras's name, the last one `output`."""
     weight_norm: float
     """Euclidean, of the kernel."""
     update_ratio: float
@@ -210,7 +210,7 @@ class RunResult:
     slots: int = 1
     """Slots of the cohort that it trained in."""
     health: tuple[LayerHealth, ...] = ()
-    """At the start, after the first epoch and at the kept one; empty where the network is not the bundled `mlp`."""
+    """At the start, after the first epoch and at the kept one; empty where its layers cannot be read."""
 
     @property
     def gap(self) -> float:

@@ -33,7 +33,7 @@ class TrialSeen:
     curve: "pd.DataFrame"
     """One row an epoch."""
     health: "pd.DataFrame"
-    """One row a layer and epoch looked at; empty where the network is not the bundled `mlp`."""
+    """One row a layer and epoch looked at; empty where the network's layers cannot be read."""
 
 
 def trial(found: "Results", study: str, number: int, *, stage: str | None = None) -> TrialSeen:

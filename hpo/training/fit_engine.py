@@ -14,6 +14,7 @@ from hpo.training.backend import keras
 from hpo.training.builder import count_parameters
 from hpo.training.curves import Scores, Tape, ended, row_order
 from hpo.training.health import examined
+from hpo.training.health_of_models import HealthReader, reader_of
 from hpo.training.program import EvaluationRows, Network, Program, Rows, network_key, scored, step_key
 from hpo.training.weights import exported_weights
 from hpo.values import (
@@ -65,6 +66,7 @@ class FitSession:
         self._slots: list[_Run | None] = [None] * slots
         self._networks: dict[tuple[object, ...], Network] = {}
         self._programs: dict[tuple[object, ...], Program] = {}
+        self._readers: dict[tuple[object, ...], HealthReader | None] = {}
         self._rows: dict[tuple[int, ...], Rows] = {}
         self._evaluation: dict[int, EvaluationRows] = {}
         self._loaded: dict[tuple[int, ...], int] = {}
@@ -144,6 +146,7 @@ class FitSession:
         """Give up models and memory."""
         self._slots = [None] * len(self._slots)
         self._networks, self._programs, self._rows, self._evaluation, self._loaded = {}, {}, {}, {}, {}
+        self._readers = {}
 
     def _occupied(self, slot: int) -> _Run:
         run = self._slots[slot]
@@ -242,11 +245,18 @@ class FitSession:
     def _health(
         self, run: _Run, weights: Sequence[Array], epoch: int, before: Sequence[Array] | None = None
     ) -> tuple[LayerHealth, ...]:
-        rows = self._evaluated(run.request.fold)
-        return examined(
-            self._space, run.request.configuration, self._facts.task, weights, rows.x, rows.y_probe, epoch=epoch,
-            before=before,
-        )  # fmt: skip
+        configuration, rows = run.request.configuration, self._evaluated(run.request.fold)
+        if self._space.model == "mlp":
+            return examined(
+                self._space, configuration, self._facts.task, weights, rows.x, rows.y_probe, epoch=epoch, before=before
+            )
+        key = network_key(configuration)
+        if key not in self._readers:
+            self._readers[key] = reader_of(self._space, configuration, self._facts, run.program.network.model)
+        reader = self._readers[key]
+        if reader is None:
+            return ()
+        return reader.read(weights, rows.x, rows.y_probe, epoch=epoch, before=before)
 
     def _scores(self, run: _Run, rows: EvaluationRows | None = None) -> tuple[Scores, Array]:
         """The four scores of the resident weights, and the predictions on the validation rows."""

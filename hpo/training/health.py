@@ -1,9 +1,9 @@
-"""How a dense network's layers fare: read from its weights on a few rows, with NumPy, at chosen epochs.
+"""How a network's layers fare: read from its weights on a few rows at chosen epochs, of the bundled `mlp` with NumPy.
 
 A forward and a backward pass in training mode (batch normalization by the rows' own statistics; no dropout, no noise)
 over at most `ROWS` rows of the training probe. Symbols: z pre-activations, h = f(z) activations (rows, units), W a
 kernel (inputs, units), L the mean loss of the rows. It follows the weights alone, so every engine's runs are read
-alike, and a cohort's program need not carry it along.
+alike, and a cohort's program need not carry it along. Other models are read by `hpo.training.health_of_models`.
 
 Read of each hidden layer and of the output: the norm of W; the norm of dL/dW; of h its mean and deviation; the share of
 units that are zero on all rows; the share of entries in which f is flat (|tanh| > 0.99, sigmoid outside [0.01, 0.99]);
@@ -47,7 +47,7 @@ def examined(
     space: SearchSpace, configuration: Configuration, task: Task, weights: Sequence[Array], x: Array, y: Array, *,
     epoch: int, before: Sequence[Array] | None = None,
 ) -> tuple[LayerHealth, ...]:  # fmt: skip
-    """The health of each layer of the bundled `mlp`; of other models nothing is read.
+    """The health of each layer of the bundled `mlp`; of other models nothing is read here.
 
     `weights`: as exported; y (rows,) classes or standardised targets; x (rows or more, ...) scaled inputs. `before`:
     the weights of an epoch earlier, for how far the kernels moved; without them that is NaN.
@@ -63,10 +63,10 @@ def examined(
         *moved, by = _moved(weights, before)
         activation = str(configuration["activation"])
         hidden = [
-            _read(f"hidden {n}", epoch, layer.kernel, g, layer.h, m, activation)
+            layer_health(f"hidden {n}", epoch, layer.kernel, g, layer.h, m, activation)
             for n, (layer, g, m) in enumerate(zip(layers, gradients, moved, strict=True), 1)
         ]
-        return (*hidden, _read("output", epoch, kernel, gradient, z, by, ""))
+        return (*hidden, layer_health("output", epoch, kernel, gradient, z, by, None))
 
 
 def _forward(
@@ -128,21 +128,31 @@ def _loss_gradient(task: Task, z: Array, y: Array) -> Array:
 
 
 def _moved(weights: Sequence[Array], before: Sequence[Array] | None) -> Iterator[float]:
-    """Of each kernel: the norm of its change as a share of its norm before."""
+    """Of each kernel: see `change`."""
     for i, w in enumerate(weights):
         if w.ndim == 2:
-            yield float("nan") if before is None else float(np.linalg.norm(w - before[i]) / np.linalg.norm(before[i]))
+            yield change(w, None if before is None else before[i])
 
 
-def _read(
-    name: str, epoch: int, kernel: Array, gradient: Array, h: Array, moved: float, activation: str
+def change(kernel: Array, before: Array | None) -> float:
+    """The norm of a kernel's change as a share of its norm before; NaN where that was not seen."""
+    return float("nan") if before is None else float(np.linalg.norm(kernel - before) / np.linalg.norm(before))
+
+
+def layer_health(
+    name: str, epoch: int, kernel: Array, gradient: Array, h: Array, moved: float, activation: str | None
 ) -> LayerHealth:
-    bounds = ACTIVATE[activation].bounds if activation else None
+    """What is read of a layer: kernel and gradient (inputs, units), h (rows times places, units), moved by `change`.
+
+    `activation`: its name; None of the output, where no unit counts as dead.
+    """
+    known = ACTIVATE.get(activation or "")
+    bounds = known.bounds if known else None
     mean = kernel.mean(1, keepdims=True)
     apart = np.linalg.norm(kernel - mean, axis=0) > _ALIKE * np.linalg.norm(mean)
     return LayerHealth(
         epoch, name, float(np.linalg.norm(kernel)), moved, float(np.linalg.norm(gradient)), float(h.mean()),
-        float(h.std()), float((h == 0).all(0).mean()) if activation else 0.0,
+        float(h.std()), 0.0 if activation is None else float((h == 0).all(0).mean()),
         0.0 if bounds is None else float(((h < bounds[0]) | (h > bounds[1])).mean()),
         float(1 - apart.mean()) if kernel.shape[1] > 1 else 0.0,
     )  # fmt: skip

@@ -22,6 +22,10 @@ from hpo.training.losses import program_loss
 from hpo.training.weights import trained_variables
 from hpo.values import Array, Configuration, LayerHealth, Task, TaskFacts
 
+IMAGE_ROWS = 32
+"""Rows of images, whose places add to them: with 64 three looks took 2 to 3 % of five epochs of 2,000 small images."""
+_LONGEST_NAME = 128
+"""Of a layer, in the records."""
 _ACTIVATIONS = (
     "activation", "relu", "relu6", "leakyrelu", "prelu", "elu", "selu", "gelu", "silu", "softmax", "tanh", "sigmoid",
 )  # fmt: skip
@@ -81,7 +85,7 @@ class HealthReader:
         self, weights: Sequence[Array], x: Array, y: Array, *, epoch: int, before: Sequence[Array] | None = None
     ) -> tuple[LayerHealth, ...]:
         """As `hpo.training.health.examined`; nothing where a custom model turns out to be impossible to read."""
-        rows = min(ROWS, len(y))
+        rows = min(IMAGE_ROWS if x.ndim > 2 else ROWS, len(y))
         try:
             given = [ops.convert_to_tensor(w) for w in weights]
             found = self._compiled(given, *map(ops.convert_to_tensor, (x[:rows], y[:rows])))
@@ -93,7 +97,7 @@ class HealthReader:
         with np.errstate(all="ignore"):
             return tuple(
                 layer_health(
-                    self._name(n), epoch, *(_flat(s.layer, a) for a in (weights[s.place], backend.host(gradient))),
+                    self._name(n), epoch, _flat(s.layer, weights[s.place]), _flat(s.layer, backend.host(gradient)),
                     backend.host(h).reshape(-1, h.shape[-1]),
                     change(weights[s.place], None if before is None else before[s.place]),
                     None if n == last else s.activation,
@@ -104,7 +108,7 @@ class HealthReader:
     def _name(self, n: int) -> str:
         if n == len(self.seen) - 1:
             return "output"
-        name = str(self.seen[n].layer.name)
+        name = str(self.seen[n].layer.name)[:_LONGEST_NAME]
         return f"hidden {n + 1}" if not self._custom else f"{name} {n + 1}" if name == "output" else name
 
     def _called(self, operation: Any, *args: Any, **kwargs: Any) -> Any:
@@ -113,7 +117,7 @@ class HealthReader:
             kwargs["training"] = True
         output = operation(*args, **kwargs)
         given = [self._waiting[id(t)][1] for t in keras.tree.flatten((args, kwargs)) if id(t) in self._waiting]
-        reaching = [s for each in given for s in each]
+        reaching = [s for each in given for s in each if s.activation == "linear"]
         activation = _activation(operation)
         if (found := self._kernel_layer(operation, output)) is not None:
             self.seen.append(found)
@@ -123,14 +127,15 @@ class HealthReader:
                 s.h, s.activation = output, activation
             reaching = []
         for t in keras.tree.flatten(output):
-            self._waiting[id(t)] = (t, [s for s in reaching if t.shape[-1:] == s.h.shape[-1:] and s.activation == "linear"])
+            # Held with the tensor, whose id another could have once it is gone.
+            self._waiting[id(t)] = (t, [s for s in reaching if s.h.shape[-1] == t.shape[-1]])
         return output
 
     def _kernel_layer(self, operation: Any, output: Any) -> _Seen | None:
         """None also of a layer that was seen before, and where the output's last axis is not that of the units."""
         kernel = getattr(operation, "_kernel", getattr(operation, "kernel", None))
         place = next((i for i, v in enumerate(self._variables) if v is kernel), None)
-        if place is None or any(s.place == place for s in self.seen) or not hasattr(output, "shape"):
+        if kernel is None or place is None or any(s.place == place for s in self.seen) or not hasattr(output, "shape"):
             return None
         if getattr(operation, "data_format", None) == "channels_first":
             return None

@@ -125,7 +125,7 @@ def test_a_diverged_run_is_a_result_and_touches_no_other(engine):
 
 def test_nothing_but_structure_and_kind_of_network_is_traced_again(monkeypatch):
     calls = []
-    monkeypatch.setattr("hpo.training.program.program_loss", lambda *a: calls.append(1) or original(*a))
+    monkeypatch.setattr("hpo.training.program.program_loss", lambda *a, **more: calls.append(1) or original(*a, **more))
     from hpo.training.losses import program_loss as original
 
     session = session_for(BUSY, slots=2, folds=[classes_fold(0), classes_fold(1)])
