@@ -29,7 +29,7 @@ def interval(hits: int, count: int) -> str:
         return "none"
     p, z = hits / count, 1.96
     centre, half = (p + z * z / (2 * count)), z * sqrt(p * (1 - p) / count + z * z / (4 * count * count))
-    low, high = (centre - half) / (1 + z * z / count), (centre + half) / (1 + z * z / count)
+    low, high = (max(0.0, end / (1 + z * z / count)) for end in (centre - half, centre + half))
     return f"{hits} of {count}, {p:.1%} [{low:.1%}, {high:.1%}]"
 
 
