@@ -126,7 +126,9 @@ def test_changing_anything_but_structure_compiles_nothing(monkeypatch):
         "beta_2": (0.9,), "epsilon": (1e-3,), "weight_decay": (0.0, 0.5), "decay_rate": (0.1,), "decay_epochs": (1.0,),
         "alpha": (0.5,), "first_cycle": (2.0,), "cycle_growth": (1.0,), "warmup_epochs": (1.0,), "l1": (0.1,),
         "l2": (0.1,), "dropout": (0.5,), "input_noise": (0.5,), "early_stopping": (1,),
-        "clip_norm": (0.1,), "power": (2.0,), "label_smoothing": (0.1,),
+        "clip_norm": (0.1,), "power": (2.0,), "label_smoothing": (0.1,), "activation_noise": (0.5,),
+        "weight_noise": (0.1,), "gradient_noise": (0.1,), "max_norm": (0.5,), "focal_gamma": (1.0,),
+        "huber_delta": (0.5,), "class_weight": (0.5,),
     }  # fmt: skip
     free = {h.name for h in SPACE.hyperparameters if h.kind is not Kind.STRUCTURE} | {"units"}
     assert set(changes) == free
