@@ -21,7 +21,7 @@ from baselines import Plain, Pruned
 from replay import Ours, Strategy, replay
 from tables import Table, tables
 
-from hpo.search.halving import Halving
+from hpo.search.halving import Refill
 
 READ = {1: (8, 20, 50), 32: (1, 2, 5, 10)}
 """By slots: read-outs, in trainings of a full cohort."""
@@ -36,7 +36,7 @@ def ours(sampler: str = "tpe", **settings: float) -> Make:
         t.epochs,
         seed,
         slots,
-        Halving(**settings),
+        Refill(**settings),
         sampler,  # type: ignore[arg-type]
     )
 

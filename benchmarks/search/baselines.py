@@ -1,7 +1,7 @@
 """What the project's search is held against, behind the same interface."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import optuna
 from replay import Direction
@@ -28,8 +28,8 @@ class Plain:
         self._next += count
         return self._search.ask(range(self._next - count, self._next))
 
-    def report(self, values: Mapping[int, tuple[int, float]]) -> set[int]:
-        ended = {n for n, (e, v) in values.items() if e == self._epochs or not math.isfinite(v)}
+    def report(self, values: Mapping[int, tuple[int, float]], done: Collection[int]) -> set[int]:
+        ended = {n for n, (e, v) in values.items() if n in done or not math.isfinite(v)}
         for number in ended:
             value = values[number][1]
             self._search.tell(number, value if math.isfinite(value) else None, diverged=not math.isfinite(value))
@@ -62,13 +62,13 @@ class Pruned:
             found.append(Proposal(trial.number, self._space.complete(trial.params), frozenset(trial.params), (), {}))
         return found
 
-    def report(self, values: Mapping[int, tuple[int, float]]) -> set[int]:
+    def report(self, values: Mapping[int, tuple[int, float]], done: Collection[int]) -> set[int]:
         ended = set()
         for number, (epoch, value) in values.items():
             trial = self._trials[number]
             if not math.isfinite(value):
                 self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
-            elif epoch == self._epochs:
+            elif number in done:
                 self._study.tell(trial, value)
             else:
                 trial.report(value, epoch)

@@ -2,19 +2,21 @@
 
     replay(space, curve, direction, slots, epochs, budget, seed) -> Trace
 
-`curve(configuration)` gives the objective after each epoch, NaN from where the run diverged. Only runs of one structure
-share a cohort; there is one cohort at a time, as on one machine.
+`curve(configuration)` gives the objective after each epoch, NaN from where the run diverged. A list shorter than
+`epochs` is a run that stopped by itself, an empty one a run that diverged at once. Only runs of one structure share a
+cohort; there is one cohort at a time, as on one machine.
 """
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 import clock
 
-from hpo.search.halving import Halving, SlotSearch
+from hpo.recipe.rungs import Judge, Rule, rungs
+from hpo.search.halving import Refill, SlotSearch
 from hpo.search.values import Proposal
 from hpo.space import SearchSpace
 from hpo.values import Configuration, fingerprint
@@ -29,8 +31,8 @@ class Strategy(Protocol):
     def begin(self, count: int, *, within: Configuration | None = None) -> list[Proposal]:
         """Configurations for free slots: at first any, later of the cohort's structure; none where it is to end."""
 
-    def report(self, values: Mapping[int, tuple[int, float]]) -> set[int]:
-        """Of (epoch, objective) by number: the runs that give up their slots."""
+    def report(self, values: Mapping[int, tuple[int, float]], done: Collection[int]) -> set[int]:
+        """Of (epoch, objective) by number: the runs that give up their slots; those that are `done` do anyway."""
 
 
 @dataclass
@@ -73,7 +75,8 @@ def replay(
     def take(proposals: Sequence[Proposal]) -> None:
         for p in proposals:
             structure = fingerprint(space.structure(p.configuration))
-            waiting[structure].append(_Run(p.number, p.configuration, structure, list(curve(p.configuration))))
+            values = [float(v) for v in curve(p.configuration)][:epochs] or [math.nan]
+            waiting[structure].append(_Run(p.number, p.configuration, structure, values))
             trace.trials += 1
 
     while spent < budget:
@@ -105,25 +108,46 @@ def replay(
                     trace.costs.append(spent)
                     trace.values.append(value)
                     trace.configurations.append(run.configuration)
-            ended = decides.report(reached) | {run.number for run in cohort if run.epoch == epochs}
+            done = {run.number for run in cohort if run.epoch == len(run.values)}
+            ended = decides.report(reached, done) | done
             cohort = [run for run in cohort if run.number not in ended]
     trace.structures = len(compiled)
     return trace
 
 
 class Ours:
-    """The project's search: slots by asynchronous halving, structures by results."""
+    """The project's search, as a leader and a worker use it."""
 
     def __init__(
         self, space: SearchSpace, direction: Direction, epochs: int, seed: int, slots: int,
-        settings: Halving | None = None, sampler: str = "tpe",
+        settings: Refill | None = None, sampler: str = "tpe", rule: Rule | None = None, planned: int | None = None,
     ) -> None:  # fmt: skip
+        rule = rule or Rule()
+        self._rungs = rungs(epochs, rule)
+        self._judge = Judge(self._rungs, rule, direction)
         self._search = SlotSearch(
-            space, direction=direction, epochs=epochs, seed=(seed, "replay"), settings=settings, sampler=sampler
-        )
+            space, direction=direction, rungs=self._rungs, sampler=sampler, seed=(seed, "replay"), slots=slots,
+            settings=settings, planned=planned,
+        )  # fmt: skip
+        self._next = 0
 
     def begin(self, count: int, *, within: Configuration | None = None) -> list[Proposal]:
-        return self._search.begin(count, within=within)
+        begun = self._search.begin(range(self._next, self._next + count), within=within)
+        self._next += len(begun)
+        return begun
 
-    def report(self, values: Mapping[int, tuple[int, float]]) -> set[int]:
-        return self._search.report(values)
+    def report(self, values: Mapping[int, tuple[int, float]], done: Collection[int]) -> set[int]:
+        ended = self._judge.judge(values) | set(done)
+        for number, (epoch, value) in values.items():
+            if number in ended or epoch in self._rungs:
+                self._search.see(number, epoch, value)
+        for number in sorted(ended):
+            value = values[number][1]
+            diverged = not math.isfinite(value)
+            self._search.end(
+                number,
+                value if number in done and not diverged else None,
+                diverged=diverged,
+                dropped=number not in done,
+            )
+        return ended

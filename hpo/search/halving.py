@@ -1,181 +1,172 @@
-"""Slots kept full by asynchronous halving: what to begin in a free slot, and which runs go on at a rung.
+"""Slots kept full: what to begin in a free slot, and of which structure.
 
-A rung is an epoch at which a run must be among the better ones seen there, or gives up its slot (Li et al. 2020, ASHA,
-in its stopping form). Refills come from the sampler, fitted on the values of the highest rung that has enough of them;
-some stay random, as insurance where that model misleads. Runs that diverged count as worst at every rung that they did
-not reach.
+The inner level: refills come from the sampler, fitted on the values of the highest rung that has enough of them (which
+runs go on at a rung is decided by `hpo.recipe.rungs`); some stay random, as insurance where that model misleads. Runs
+that diverged count as worst at every rung that they did not reach.
 
-A cohort holds runs of one structure. A new cohort gets the structures that the sampler asks for most; it is refilled in
-its structure for a while, and then only as long as the sampler still asks for that one most.
+The outer level: a cohort holds runs of one structure. See `openings` for which is opened next, and when one is left.
 
 Laws:
-- What is begun, and what goes on, is a function of (space, direction, epochs, sampler, settings, seed) and of the calls
-  so far, in their order.
-- Values that are reported together are judged together: no run is better off for being named first.
+- What is begun is a function of (space, direction, rungs, sampler, seed, settings) and of the calls so far, in their
+  order; the same, bit for bit, in a `SlotSearch` that was built anew from the trials' records.
+- Every proposal lies in the space and keeps its conditions; those of one call have one structure.
+- What is known of a trial at a rung stays.
 """
 
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from hpo.metrics import Direction
-from hpo.search.search import Search
-from hpo.search.values import PastTrial, Proposal
+from hpo.search.distributions import Row, Terms
+from hpo.search.ledger import Ledger
+from hpo.search.openings import Openings, Outer
+from hpo.search.refills import Arrays, Model, Rebuilt
+from hpo.search.samplers import check_sampler
+from hpo.search.values import ClosedState, PastTrial, Proposal, Told
 from hpo.seeds import derive
 from hpo.space import SearchSpace
-from hpo.values import Configuration, fingerprint
-
-VOTES = 32
-"""Proposals that are looked at to see which structure the sampler asks for."""
+from hpo.values import Configuration
 
 
 @dataclass(frozen=True)
-class Halving:
-    """The rule's settings."""
+class Refill:
+    """The settings of refills."""
 
-    factor: int = 3
-    """Of the runs that reach a rung, one in so many goes on; rungs lie so many times apart."""
-    least: int = 2
-    """No rung before so many epochs."""
     enough: int = 8
     """Values that a rung needs before the sampler is fitted on it."""
     random: float = 0.2
     """Share of refills that stay random."""
-    visit: int = 4
-    """So many runs a slot are begun in a cohort's structure before the sampler is asked whether it shall stay."""
-    structures: int = 2
-    """Structures among the configurations that are begun together in a new cohort."""
-
-
-def rungs(epochs: int, settings: Halving) -> tuple[int, ...]:
-    """The epochs at which runs are compared, rising; the last is the end, where nothing is left to decide."""
-    found = [epochs]
-    while round(found[0] / settings.factor) >= settings.least:
-        found.insert(0, round(found[0] / settings.factor))
-    return tuple(found)
+    outer: Outer = field(default_factory=Outer)
 
 
 class SlotSearch:
-    """The inner level of a search: numbers are trials, in the order in which they are begun."""
+    """The search inside one stage: it answers to numbers, and to values at rungs."""
 
     def __init__(
-        self, space: SearchSpace, *, direction: Direction, epochs: int, seed: tuple[str | int, ...],
-        sampler: str = "tpe", settings: Halving | None = None, starts: Sequence[Configuration] = (),
+        self, space: SearchSpace, *, direction: Direction, rungs: tuple[int, ...], sampler: str,
+        seed: tuple[str | int, ...], slots: int, settings: Refill | None = None, planned: int | None = None,
+        startup: int = 0, history: Sequence[PastTrial] = (), seen: Mapping[int, Mapping[int, float]] | None = None,
     ) -> None:  # fmt: skip
-        """`starts`: configurations to begin with, before anything is proposed."""
-        self._space, self._direction, self._seed, self._sampler = space, direction, seed, sampler
-        self._settings = settings or Halving()
-        self.rungs = rungs(epochs, self._settings)
-        self._sign = 1.0 if direction == "minimize" else -1.0
-        self._starts = list(starts)
-        self._slots = 1
-        self._open: dict[str, Configuration] = {}
-        """A configuration of each structure that was begun in."""
-        self._begun = 0
-        """Runs begun in the present cohort's structure since it was chosen."""
-        self._configurations: dict[int, Configuration] = {}
-        self._running: set[int] = set()
-        self._costs: dict[int, dict[int, float]] = {rung: {} for rung in self.rungs}
-        """By rung and number; less is better, infinite where the run diverged before."""
+        """`seed`: parts for `seeds.derive`, such as (study seed, stage, attempt). `slots`: of a cohort.
 
-    def begin(self, count: int, *, within: Configuration | None = None) -> list[Proposal]:
-        """Configurations for so many free slots, in `within`'s structure if one is given.
+        `planned`: trials of the stage, where that is known. `startup`: random trials before a model is used.
 
-        None where the cohort of that structure is to end, so that another gets its slots. A single slot takes any
-        structure at any time.
+        `history`: the stage's trials so far, running ones included, each with its attributes. A complete one's value
+        is its value at the last rung. `seen`: by number and epoch the objectives at rungs, NaN where the run diverged.
+        Raises InputError where the sampler's packages are missing, and ValueError where a trial of the history does
+        not lie in the space or a number comes twice.
         """
-        first = len(self._configurations)
-        self._slots = max(self._slots, count)
-        model, other = self._search(), self._search(random=True)
-        if within is not None and self._begun >= self._settings.visit * self._slots:
-            if not self._asked_for(within):
-                return []
-            self._begun = 0
+        check_sampler(sampler)
+        self._space, self._direction, self._sampler, self._seed = space, direction, sampler, seed
+        self._settings = settings or Refill()
+        self._startup = max(startup, self._settings.enough)
+        self._terms = Terms(space)
+        self._ledger = Ledger(self._terms, rungs, direction)
+        make = Arrays if sampler in ("tpe", "random") else Rebuilt
+        self._model: Model = make(self._terms, self._ledger, direction=direction, sampler=sampler, seed=seed)
+        self._random = Arrays(self._terms, self._ledger, direction=direction, sampler="random", seed=seed)
+        self._openings = Openings(self._terms, self._ledger, self._settings.outer, seed, slots, planned)
+        for trial in sorted(history, key=lambda t: t.number):
+            self._remember(trial)
+            for rung, value in sorted((seen or {}).get(trial.number, {}).items()):
+                self.see(trial.number, rung, value)
+            if trial.state != "running":
+                self._ledger.end(trial.number, trial.value if trial.state == "complete" else None)
+
+    def begin(
+        self, numbers: Sequence[int], *, within: Configuration | None = None, beside: Sequence[Configuration] = ()
+    ) -> list[Proposal]:
+        """Configurations for so many free slots, all of one structure.
+
+        `within`: a configuration of the cohort that has the free slots; none are begun where that cohort is to end, so
+        that another structure gets its slots. Without it: of the structure to open next; `beside`: a configuration of
+        each structure that has a cohort now. Numbers must grow and be larger than every number known; raises
+        ValueError otherwise, and where a given configuration lies outside the space.
+        """
+        numbers = list(numbers)
+        for before, number in zip([self._ledger.trials.next - 1, *numbers], numbers, strict=False):
+            if number <= before:
+                raise ValueError(f"trial {number} comes after trial {before}: numbers must grow")
+        if not numbers:
+            return []
+        fitted = self._fit()
         if within is None:
-            self._begun = 0
-        known: list[Proposal] = []
-        numbers = list(range(first, first + count))
-        while self._starts and numbers and within is None:
-            known.append(other.propose(numbers.pop(0), self._starts.pop(0)))
-        drawn = {
-            n for n in numbers if np.random.default_rng(derive(*self._seed, "insurance", n)).random() < self._share
-        }
-        if within is None and self._slots > 1 and numbers:
-            # Random ones too, in the structures that the sampler asks for: a structure of their own would cost more.
-            asked = model.ask(numbers, structures=self._settings.structures, open_=list(self._open.values()))
-            homes = {n: p.configuration for n, p in zip(numbers, asked, strict=True)}
-            known += [p for p in asked if p.number not in drawn]
-            for number in sorted(drawn):
-                known += other.ask([number], within=homes[number])
+            donor = self._openings.next(
+                numbers, self._model if fitted else self._random, [self._row(c) for c in beside]
+            )
+        elif self._openings.stays(within, numbers[0], self._model if fitted else self._random):
+            donor = self._row(within)
         else:
-            for search, wanted in ((other, [n for n in numbers if n in drawn]),
-                                   (model, [n for n in numbers if n not in drawn])):  # fmt: skip
-                known += search.ask(wanted, within=within) if wanted else []
-        self._begun += count
-        for proposal in known:
-            self._configurations[proposal.number] = proposal.configuration
-            self._running.add(proposal.number)
-            self._open.setdefault(self._structure(proposal.configuration), proposal.configuration)
-        return sorted(known, key=lambda p: p.number)
+            return []
+        drawn = [n for n in numbers if not fitted or self._drawn(n)]
+        found: dict[int, tuple[Row, Mapping[str, str]]] = {}
+        # Random ones first: the model's keep away from what runs beside them.
+        for model, wanted in ((self._random, drawn), (self._model, [n for n in numbers if n not in drawn])):
+            found |= model.propose(wanted, donor, [row for row, _ in found.values()]) if wanted else {}
+        return [self._begun(n, *found[n]) for n in numbers]
 
-    def _asked_for(self, within: Configuration) -> bool:
-        """Whether most of what the sampler would propose now has this structure, of those that it would propose."""
-        first = len(self._configurations)
-        votes = Counter(self._structure(p.configuration) for p in self._search().ask(range(first, first + VOTES)))
-        return votes.most_common(1)[0][0] == self._structure(within)
+    def propose(self, number: int, configuration: Configuration) -> Proposal:
+        """A given configuration as trial `number`, running from now on; the sampler learns from it as from its own.
 
-    def _structure(self, configuration: Configuration) -> str:
-        return fingerprint(self._space.structure(configuration))
-
-    def report(self, values: Mapping[int, tuple[int, float]]) -> set[int]:
-        """The runs that give up their slots, of (epoch, objective) by number; all that report now, together.
-
-        An objective that is no finite number ends its run wherever it stands; others are judged at rungs alone.
+        Values of hyperparameters that are fixed or inactive are replaced by the space's. Raises ValueError where it
+        lies outside the space, or the number is not larger than every number known.
         """
-        ended = set()
-        for number, (epoch, value) in values.items():
-            if not math.isfinite(value):
-                ended.add(number)
-                for rung in self.rungs:
-                    if rung >= epoch:
-                        self._costs[rung][number] = math.inf
-            elif epoch in self._costs:
-                self._costs[epoch][number] = self._sign * value
-        for number, (epoch, _) in values.items():
-            if epoch in self._costs and number not in ended and not self._goes_on(epoch, number):
-                ended.add(number)
-        self._running -= ended
-        return ended
+        return self._begun(number, self._row(configuration), {})
 
-    def _goes_on(self, rung: int, number: int) -> bool:
-        if rung == self.rungs[-1]:
+    def see(self, number: int, rung: int, value: float) -> None:
+        """A trial's objective at a rung; NaN or infinite where it diverged at that epoch. Others' are left alone."""
+        if number in self._ledger:
+            self._ledger.see(number, rung, value)
+
+    def end(self, number: int, value: float | None, *, diverged: bool = False, dropped: bool = False) -> Told:
+        """Record how a running trial ended: `value` is its objective, None where its runs failed.
+
+        Dropped at a rung, or diverged (also: a value that is no finite number): `pruned` for Optuna. Raises ValueError
+        where the trial is unknown or not running.
+        """
+        if not self._ledger.is_running(number):
+            raise ValueError(f"trial {number} cannot be told: it is not known, or not running")
+        state: ClosedState = "complete"
+        if diverged or (value is not None and not math.isfinite(value)):
+            self._ledger.see(number, 0, math.nan)
+            state, value = "pruned", None
+        elif dropped:
+            state, value = "pruned", None
+        elif value is None:
+            state = "failed"
+        self._ledger.end(number, value)
+        return Told(state, value, {}, self._model.study_attrs)
+
+    def _fit(self) -> bool:
+        """Let the model know what is known; whether that is enough for one."""
+        self._ledger.set_for(rung := self._ledger.fitted(self._settings.enough))
+        if self._sampler in ("random", "qmc"):
+            return True
+        return rung is not None and self._ledger.fitted(self._startup) is not None
+
+    def _drawn(self, number: int) -> bool:
+        """Whether a refill stays random."""
+        if self._sampler in ("random", "qmc"):
             return False
-        costs = self._costs[rung]
-        better = sum(cost < costs[number] for cost in costs.values())
-        return better < max(1, len(costs) // self._settings.factor)
+        stream = np.random.default_rng(derive(*self._seed, "insurance", number))
+        return bool(stream.random() < self._settings.random)
 
-    @property
-    def _share(self) -> float:
-        return 0.0 if self._sampler == "random" else self._settings.random
+    def _row(self, configuration: Configuration) -> Row:
+        return self._terms.row(self._terms.params_of(configuration))
 
-    def _search(self, *, random: bool = False) -> Search:
-        """A search that knows the values of the highest rung with enough of them, and what is running."""
-        counts = {rung: sum(map(math.isfinite, costs.values())) for rung, costs in self._costs.items()}
-        fitted = [rung for rung in self.rungs if counts[rung] >= self._settings.enough]
-        costs = self._costs[fitted[-1]] if fitted else {}
-        known = []
-        for number, configuration in self._configurations.items():
-            cost = costs.get(number)
-            if cost is not None and math.isfinite(cost):
-                known.append(PastTrial(number, configuration, self._sign * cost, "complete"))
-            elif cost is not None:
-                known.append(PastTrial(number, configuration, None, "pruned"))
-            elif number in self._running:
-                known.append(PastTrial(number, configuration, None, "running"))
-        return Search(
-            self._space, direction=self._direction, sampler="random" if random or not fitted else self._sampler,
-            seed=self._seed, startup=0, history=known,
-        )  # fmt: skip
+    def _begun(self, number: int, row: Row, attrs: Mapping[str, str]) -> Proposal:
+        params = self._terms.params(row)
+        chosen = self._terms.values_of(params)
+        proposal = Proposal(number, self._space.complete(chosen), frozenset(chosen), params, attrs)
+        self._ledger.add(number, row, proposal.configuration, running=True)
+        self._model.note(number, attrs)
+        return proposal
+
+    def _remember(self, past: PastTrial) -> None:
+        """Take a trial as it was recorded."""
+        row = self._row(past.configuration)
+        self._ledger.add(past.number, row, past.configuration, running=past.state == "running")
+        self._model.note(past.number, past.attrs)

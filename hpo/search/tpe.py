@@ -52,10 +52,15 @@ class Sampler:
     """Proposes rows (see `Terms`) from the trials known."""
 
     def __init__(
-        self, terms: Terms, trials: Trials, *, direction: Direction, seed: tuple[str | int, ...], startup: int | None
-    ) -> None:
-        """`startup`: trials proposed at random before a model is used; None: always at random."""
+        self, terms: Terms, trials: Trials, *, direction: Direction, seed: tuple[str | int, ...], startup: int | None,
+        kernels: int = KERNELS,
+    ) -> None:  # fmt: skip
+        """`startup`: trials proposed at random before a model is used; None: always at random.
+
+        `kernels`: so many bad trials that ended stand for all.
+        """
         self._terms, self._trials, self._seed, self._startup = terms, trials, seed, startup
+        self._kernels = kernels
         self._sign = 1.0 if direction == "minimize" else -1.0
         self._axes = [Axis.of(terms.distributions[name]) for name in terms.names]
         found: dict[object, list[int]] = {}
@@ -109,8 +114,9 @@ class Sampler:
             return None
         order = np.argsort(self._sign * self._trials.values[complete], kind="stable")
         good = complete[order[: min(math.ceil(GOOD_SHARE * ended), GOOD_MOST)]]
-        rest = np.setdiff1d(np.flatnonzero(states != CODES["failed"]), good)
-        return np.sort(good), rest
+        rest = states != CODES["failed"]
+        rest[good] = False
+        return np.sort(good), np.flatnonzero(rest)
 
     def _fitted(self, group: _Group, split: tuple[NDArray[np.intp], NDArray[np.intp]]) -> _Fitted:
         axes = [self._axes[c] for c in group.varying]
@@ -118,10 +124,10 @@ class Sampler:
         weights = by_age(len(bad))
         running = self._trials.states[bad] == CODES["running"]
         ended = np.flatnonzero(~running)
-        if len(ended) > KERNELS:
+        if len(ended) > self._kernels:
             total = weights[ended].sum()
-            kept = ended[_evenly(weights[ended], KERNELS)]
-            weights = np.concatenate([np.full(KERNELS, total / KERNELS), weights[running]])
+            kept = ended[_evenly(weights[ended], self._kernels)]
+            weights = np.concatenate([np.full(self._kernels, total / self._kernels), weights[running]])
             bad = np.concatenate([bad[kept], bad[running]])
         rows = self._trials.rows[:, group.varying]
         return _Fitted(Density(axes, rows[good], by_age(len(good))), Density(axes, rows[bad], weights))

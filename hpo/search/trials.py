@@ -10,7 +10,8 @@ from hpo.search.density import Floats
 from hpo.search.values import TrialState
 
 CODES: dict[TrialState, int] = {"running": 0, "complete": 1, "pruned": 2, "failed": 3}
-_NAMES: tuple[TrialState, ...] = tuple(CODES)
+STATES: tuple[TrialState, ...] = tuple(CODES)
+"""By code."""
 
 
 class Trials:
@@ -26,6 +27,10 @@ class Trials:
 
     def __len__(self) -> int:
         return len(self._at)
+
+    @property
+    def numbers(self) -> list[int]:
+        return list(self._at)
 
     @property
     def rows(self) -> Floats:
@@ -70,5 +75,5 @@ class Trials:
             raise ValueError(f"trial {number} is not known")
         k = self._at[number]
         if self._states[k] != CODES["running"]:
-            raise ValueError(f"trial {number} cannot be told: it is {_NAMES[self._states[k]]}")
+            raise ValueError(f"trial {number} cannot be told: it is {STATES[self._states[k]]}")
         return k
