@@ -50,6 +50,8 @@ class Outcome(StrEnum):
     """All its epochs were trained."""
     STOPPED = "stopped"
     """Early stopping ended it."""
+    DROPPED = "dropped"
+    """It gave up its slot at a rung."""
     DIVERGED = "diverged"
     """A loss became NaN or infinite."""
 

@@ -225,6 +225,24 @@ def _of_losses(
     )  # fmt: skip
 
 
+_READ_EARLY = (
+    "diverged", "exploding gradient", "vanishing gradient", "dead units", "saturated", "symmetric",
+)  # fmt: skip
+"""Ailments that show at once; whether a network overfits or improves no further shows at the end."""
+
+
+def of_cut_curve(diagnosis: Diagnosis, trained: int, epochs: int) -> Diagnosis:
+    """The diagnosis of a run that gave up its slot at a rung: of `epochs` it trained so many."""
+    if diagnosis.name in _READ_EARLY:
+        return diagnosis
+    return Diagnosis(
+        "dropped",
+        f"It gave up its slot after {trained} of {epochs} epochs, where too many others were better: too early to say "
+        "more.",
+        {"epochs": float(trained)},
+    )
+
+
 def _data_fault(curve: Curve, validation_loss: float, scale: Scale) -> tuple[str, bool, str]:
     """(name, whether it holds, sentence) of rows that nobody can learn from.
 

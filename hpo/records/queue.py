@@ -30,7 +30,19 @@ from hpo.errors import Fault
 from hpo.records import run_rows, schema, trial_reading, trial_rows
 from hpo.records.bulk import batches, by_first
 from hpo.records.connection import Database, now
-from hpo.records.rows import ClosedTrial, FinishedRun, LeasedRun, NewRun, NewTrial, Reclaimed, StageRow, TrialRow
+from hpo.records.plain import known
+from hpo.records.rows import (
+    ClosedTrial,
+    FinishedRun,
+    LeasedRun,
+    NewRun,
+    NewTrial,
+    Reached,
+    Reclaimed,
+    SeenAtRung,
+    StageRow,
+    TrialRow,
+)
 from hpo.records.workers import gone_workers, hold_study
 from hpo.values import Curve, LayerHealth
 
@@ -76,9 +88,12 @@ class Queue:
 
         self._db.transact(work)
 
-    def lease(self, study_id: int, worker_id: str, limit: int, seconds: float) -> list[LeasedRun]:
+    def lease(
+        self, study_id: int, worker_id: str, limit: int, seconds: float, like: LeasedRun | None = None
+    ) -> list[LeasedRun]:
         """The oldest queued runs of one stage, structure and number of slots, up to `limit` a slot, as this worker's.
 
+        With `like`, runs that fit into the same session as this one, up to `limit` of them.
         Only while the study and the stage are running; otherwise, or where nothing is queued, none.
         """
         study, run = schema.study, schema.run
@@ -88,7 +103,8 @@ class Queue:
             lock = sa.select(study.c.state).where(study.c.id == study_id).with_for_update(key_share=True)
             if connection.execute(lock).scalar_one_or_none() != "running":
                 return []
-            ids = run_rows.oldest(connection, study_id, limit)
+            wanted = None if like is None else (like.stage_id, like.structure, like.slots)
+            ids = run_rows.oldest(connection, study_id, limit, wanted)
             if not ids:
                 return []
             until = now(connection) + timedelta(seconds=seconds)
@@ -124,12 +140,17 @@ class Queue:
 
         return self._db.transact(work)
 
-    def commit(self, worker_id: str, finished: Sequence[FinishedRun]) -> None:
-        """Hand in finished runs, curves and artifacts, all of them or none. Raises LeaseLost (see the laws)."""
+    def commit(self, worker_id: str, finished: Sequence[FinishedRun], reached: Sequence[Reached] = ()) -> None:
+        """Hand in finished runs, curves and artifacts, and what runs had come to at rungs: all of it or nothing.
+
+        Raises LeaseLost (see the laws).
+        """
 
         def work(connection: Connection) -> None:
-            fresh = run_rows.still_mine(connection, worker_id, finished)
-            run_rows.write(connection, fresh, now(connection))
+            ids = sorted({*(f.id for f in finished), *(r.run.id for r in reached)})
+            fresh = run_rows.still_mine(connection, worker_id, ids)
+            run_rows.write_rungs(connection, [r for r in reached if r.run.id in fresh])
+            run_rows.write(connection, [(fresh[f.id], f) for f in finished if f.id in fresh], now(connection))
 
         self._db.transact(work)
 
@@ -207,6 +228,18 @@ class Queue:
         """
         with self._db.read() as connection:
             return trial_reading.trials(self._db, connection, stage_id, with_runs=with_runs, numbers=numbers)
+
+    def rungs(self, stage_id: int) -> list[SeenAtRung]:
+        """What the stage's runs had come to, by number, fold and epoch."""
+        rung, trial = schema.rung, schema.trial
+        query = (
+            sa.select(trial.c.number, trial.c.structure, rung.c.fold, rung.c.epoch, rung.c.value)
+            .join(trial, trial.c.id == rung.c.trial_id)
+            .where(trial.c.stage_id == stage_id)
+            .order_by(trial.c.number, rung.c.fold, rung.c.epoch)
+        )
+        with self._db.read() as connection:
+            return [SeenAtRung(*row[:4], known(row.value)) for row in connection.execute(query).all()]
 
     def slots(self, study_id: int, structures: Iterable[str]) -> dict[str, int]:
         """The fewest slots, more than one, that runs of a structure had in this study; without such runs left out."""

@@ -15,13 +15,13 @@ StudyState = Literal["running", "finished", "stopped", "failed"]
 StageState = Literal["running", "done", "stopped", "failed"]
 TrialState = Literal["running", "complete", "pruned", "failed"]
 ClosedState = Literal["complete", "pruned", "failed"]
-RunState = Literal["queued", "running", "done", "stopped", "diverged", "failed"]
+RunState = Literal["queued", "running", "done", "stopped", "dropped", "diverged", "failed"]
 Origin = Literal[
     "sampler", "default", "handed_on", "remedy", "carried", "baseline", "small_network", "contender", "squeeze"
 ]  # fmt: skip
 Purpose = Literal["search", "noise", "proof", "squeeze", "longer"]
 
-FINISHED_RUN: tuple[RunState, ...] = ("done", "stopped", "diverged", "failed")
+FINISHED_RUN: tuple[RunState, ...] = ("done", "stopped", "dropped", "diverged", "failed")
 """The states of a run that nobody will change again."""
 
 
@@ -43,6 +43,8 @@ class NewRun:
     purpose: Purpose = "search"
     slots: int = 1
     """Slots of the cohort that it is to train in; a lease holds runs of one number of slots."""
+    judged: bool = False
+    """Whether it is compared at rungs, where it may have to give up its slot."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,36 @@ class LeasedRun:
     """How often it was leased, this time included."""
     slots: int = 1
     """Slots of the session that it is to train in."""
+    structure: str = ""
+    judged: bool = False
+    """Whether it is compared at rungs, where it may have to give up its slot."""
+
+
+ALL_FOLDS = -1
+"""In place of a fold: the mean over all, of a trial that was carried over."""
+
+
+@dataclass(frozen=True)
+class SeenAtRung:
+    """What a run had come to, as the records hold it."""
+
+    number: int
+    structure: str
+    fold: int
+    """Or `ALL_FOLDS`."""
+    epoch: int
+    value: float
+    """NaN: diverged."""
+
+
+@dataclass(frozen=True)
+class Reached:
+    """What a run had come to at a rung."""
+
+    run: LeasedRun
+    epoch: int
+    value: float
+    """The stage's objective there; NaN where the run has diverged."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,6 +225,8 @@ class TrialRow:
     optuna_attrs: Mapping[str, str]
     """System attributes of the Optuna trial: key to JSON text."""
     runs: tuple[RunRow, ...] = ()
+    rungs: Mapping[int, float] = field(default_factory=dict)
+    """The stage's objective at the rungs that all folds have reached, their mean, by epoch; NaN: diverged."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from hpo.errors import LeaseLost
 from hpo.records import schema, trial_reading
 from hpo.records.bulk import IDS_AT_ONCE, batches, by_first, insert_rows, update_rows
 from hpo.records.plain import finite, finite_list, known
-from hpo.records.rows import FinishedRun, LeasedRun
+from hpo.records.rows import FinishedRun, LeasedRun, Reached
 from hpo.values import Curve, LayerHealth, RunRequest, RunResult
 
 _EPOCH_COLUMNS = (
@@ -29,8 +29,14 @@ _LONGEST_REASON = 10_000
 NO_CURVE = Curve(*(np.empty(0) for _ in _EPOCH_COLUMNS))
 
 
-def oldest(connection: Connection, study_id: int, limit: int) -> list[int]:
-    """The oldest queued run of the study's running stages, and others of its stage, structure and number of slots.
+Kind = tuple[int, str, int]
+"""(stage, structure, slots): what runs of one lease have in common."""
+
+
+def oldest(connection: Connection, study_id: int, limit: int, wanted: Kind | None = None) -> list[int]:
+    """The oldest queued run of the study's running stages, and others of its kind: up to `limit` a slot.
+
+    With `wanted`, runs of that kind alone, up to `limit` of them.
 
     Three plain look-ups by an index, where one join would do: PostgreSQL plans the join by statistics that are minutes
     old, in a table that grows by thousands of rows a minute, and then goes through all runs of the study.
@@ -41,7 +47,7 @@ def oldest(connection: Connection, study_id: int, limit: int) -> list[int]:
     slots = sa.func.coalesce(run.c.slots, 1)  # a run that was queued before slots were recorded
     queued = sa.select(run.c.id, run.c.trial_id, slots.label("slots")).where(run.c.state == "queued").order_by(run.c.id)
     kinds = sa.select(trial.c.id, trial.c.stage_id, trial.c.structure)
-    wanted, found, after = None, list[int](), 0
+    found, after = list[int](), 0
     while stages:
         page = connection.execute(queued.where(run.c.id > after).limit(IDS_AT_ONCE)).all()
         of_trial = {
@@ -52,13 +58,14 @@ def oldest(connection: Connection, study_id: int, limit: int) -> list[int]:
         for row in page:
             if row.trial_id in of_trial:
                 kind = (*of_trial[row.trial_id], row.slots)
-                wanted = wanted or kind
+                if wanted is None:
+                    wanted, limit = kind, limit * kind[-1]
                 if kind == wanted:
                     found.append(row.id)
-        if len(page) < IDS_AT_ONCE or (wanted is not None and len(found) >= limit * wanted[-1]):
+        if len(page) < IDS_AT_ONCE or (found and len(found) >= limit):
             break
         after = page[-1].id
-    return found[: limit * wanted[-1]] if wanted else []
+    return found[:limit]
 
 
 def leased(connection: Connection, ids: Sequence[int]) -> list[LeasedRun]:
@@ -68,7 +75,7 @@ def leased(connection: Connection, ids: Sequence[int]) -> list[LeasedRun]:
         row
         for group in batches(ids)
         for row in connection.execute(
-            sa.select(run, trial.c.stage_id, trial.c.number)
+            sa.select(run, trial.c.stage_id, trial.c.number, trial.c.structure)
             .join(trial, trial.c.id == run.c.trial_id)
             .where(run.c.id.in_(group))
             .order_by(run.c.id)
@@ -85,18 +92,21 @@ def leased(connection: Connection, ids: Sequence[int]) -> list[LeasedRun]:
             purpose=r.purpose,
             tries=r.tries,
             slots=r.slots or 1,
+            structure=r.structure,
+            judged=r.judged,
         )
         for r in rows
     ]
 
 
-def still_mine(
-    connection: Connection, worker_id: str, finished: Sequence[FinishedRun]
-) -> list[tuple[int, FinishedRun]]:
-    """(study, run) of those to write, under a lock; those this worker committed before are left out."""
+def still_mine(connection: Connection, worker_id: str, run_ids: Iterable[int]) -> dict[int, int]:
+    """The studies of runs in training, by run, under a lock; those this worker committed before are left out.
+
+    Raises LeaseLost where one of them is not this worker's.
+    """
     run, trial, stage = schema.run, schema.trial, schema.stage
     states: dict[int, tuple[str, str | None, int]] = {}
-    for ids in batches(f.id for f in finished):
+    for ids in batches(run_ids):
         # The lock alone first, in the order of ids: a join would lock trial and stage as well.
         lock = sa.select(run.c.id, run.c.state, run.c.worker_id, run.c.trial_id).where(run.c.id.in_(ids))
         held = connection.execute(lock.order_by(run.c.id).with_for_update()).all()
@@ -107,17 +117,10 @@ def still_mine(
             .where(trial.c.id.in_({r.trial_id for r in held})),
         )
         states |= {r.id: (r.state, r.worker_id, of_trial[r.trial_id]) for r in held}
-    fresh, lost = [], []
-    for f in finished:
-        state, owner, study_id = states.get(f.id, ("gone", None, 0))
-        if owner != worker_id:
-            lost.append(f.id)
-        elif state == "running":
-            fresh.append((study_id, f))
-    if lost:
+    if lost := [i for i in run_ids if i not in states or states[i][1] != worker_id]:
         runs = ", ".join(map(str, lost))
         raise LeaseLost(f"the runs {runs} are no longer those of worker {worker_id}; nothing was written")
-    return fresh
+    return {i: study_id for i, (state, _, study_id) in states.items() if state == "running"}
 
 
 def write(connection: Connection, finished: Sequence[tuple[int, FinishedRun]], moment: datetime) -> None:
@@ -145,6 +148,13 @@ def write(connection: Connection, finished: Sequence[tuple[int, FinishedRun]], m
         for _, f in finished if f.result is not None for h in f.result.health
     ]  # fmt: skip
     insert_rows(connection, schema.layer_health, ("run_id", "epoch", "layer", *_HEALTH_COLUMNS), health)
+
+
+def write_rungs(connection: Connection, reached: Sequence[Reached]) -> None:
+    """What runs had come to; a run that is trained again after an interruption says the same once more."""
+    rows = [(r.run.trial_id, int(r.run.request.fold), int(r.epoch), finite(r.value)) for r in reached]
+    key = ("trial_id", "fold", "epoch")
+    insert_rows(connection, schema.rung, (*key, "value"), rows, replace=key)
 
 
 def curves(connection: Connection, run_ids: Iterable[int]) -> dict[int, Curve]:

@@ -154,6 +154,7 @@ run = _table(
     sa.Column("engine", Word),
     sa.Column("engine_reason", sa.Text),
     sa.Column("slots", sa.Integer),
+    sa.Column("judged", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("device", sa.String(128)),
     sa.Column("artifact_id", sa.Integer, sa.ForeignKey("hpo_artifact.id", ondelete="SET NULL")),
     sa.Column("error", sa.Text),
@@ -182,6 +183,15 @@ epoch = _table(
     *_scores(),
     sa.Column("learning_rate", sa.Double),
     sa.Column("gradient_norm", sa.Double),
+)
+
+# By trial and fold, not by run: a trial that is carried into another attempt brings its values and no runs.
+rung = _table(
+    "rung",
+    _of("trial", key=True),
+    sa.Column("fold", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("epoch", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("value", sa.Double),
 )
 
 layer_health = _table(

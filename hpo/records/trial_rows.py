@@ -11,7 +11,7 @@ from hpo.records import optuna_tables, schema
 from hpo.records.bulk import batches, insert_rows, update_rows
 from hpo.records.connection import Database, now
 from hpo.records.plain import finite, plain_json, stored, tag
-from hpo.records.rows import ClosedTrial, NewRun, NewTrial, StageRow
+from hpo.records.rows import ALL_FOLDS, ClosedTrial, NewRun, NewTrial, StageRow
 
 _SCORES = ("training_loss", "validation_loss", "training_metric", "validation_metric")
 _CLOSED_COLUMNS = (
@@ -51,6 +51,8 @@ def add(db: Database, connection: Connection, stage: StageRow, trials: Sequence[
     ]
     insert_rows(connection, schema.param, ("trial_id", "name", "kind", "value_number", "value_text", "varied"), params)
     _insert_runs(connection, [(ids[t.number], r) for t in trials for r in t.runs])
+    rungs = [(ids[t.number], ALL_FOLDS, e, finite(v)) for t in trials if t.closed for e, v in t.closed.rungs.items()]
+    insert_rows(connection, schema.rung, ("trial_id", "fold", "epoch", "value"), rungs)
 
 
 def add_runs(connection: Connection, trial_id: int, runs: Sequence[NewRun]) -> None:
@@ -109,11 +111,12 @@ def _ids(connection: Connection, stage_id: int, numbers: Sequence[int]) -> dict[
 
 
 def _insert_runs(connection: Connection, runs: Sequence[tuple[int, NewRun]]) -> None:
-    columns = ("trial_id", "fold", "seed", "purpose", "epochs", "slots", "state", "tries")
+    columns = ("trial_id", "fold", "seed", "purpose", "epochs", "slots", "judged", "state", "tries")
     rows = [
-        (i, int(r.request.fold), int(r.request.seed), r.purpose, int(r.request.epochs), int(r.slots), "queued", 0)
+        (i, int(r.request.fold), int(r.request.seed), r.purpose, int(r.request.epochs), int(r.slots), r.judged,
+         "queued", 0)
         for i, r in runs
-    ]
+    ]  # fmt: skip
     insert_rows(connection, schema.run, columns, rows)
 
 

@@ -50,11 +50,18 @@ def next_batch(new: int, starts: int, size: int, planned: int | None) -> int:
     Batches follow one another from the last start on, and anew from the look at the ranges; each is cut where that look
     or the plan comes. Where a batch was cut off in the middle, what is left of it.
     """
-    first, end = starts, planned
-    if planned is not None and (check := edge_check(planned)) > starts:
-        first, end = (starts, check) if new < check else (check, planned)
-    count = size - (new - first) % size
-    return count if end is None else min(count, end - new)
+    check = None if planned is None else edge_check(planned)
+    first = starts if check is None or not starts < check <= new else check
+    count, left = size - (new - first) % size, room(new, starts, planned)
+    return count if left is None else min(count, left)
+
+
+def room(new: int, starts: int, planned: int | None) -> int | None:
+    """Trials that may follow `new` ones before the look at the ranges, or after it before the plan's end; None: any."""
+    if planned is None:
+        return None
+    check = edge_check(planned)
+    return (check if starts < check and new < check else planned) - new
 
 
 def open_structures(trials: Iterable[TrialRow]) -> list[Configuration]:

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil, isfinite, nan
+from math import isfinite, nan
 
 import numpy as np
 
-from hpo.recipe.diagnosis import Scale, diagnose
+from hpo.recipe.diagnosis import Scale, diagnose, of_cut_curve
 from hpo.recipe.judging import Tried
 from hpo.records.queue import Queue
 from hpo.records.rows import ClosedState, ClosedTrial, RunRow, TrialRow
@@ -36,7 +36,7 @@ def read(seen: Seen, runs: Sequence[RunRow], scale: Scale) -> Diagnosis:
     """The diagnosis of a trial from its runs: scores averaged over folds, curve and layers of the worst one."""
     diverged = [i for i, r in enumerate(runs) if r.state == "diverged"]
     worst = diverged[0] if diverged else max(range(len(runs)), key=lambda i: runs[i].validation_loss)
-    return diagnose(
+    found = diagnose(
         seen.curves[runs[worst].id],
         seen.health.get(runs[worst].id, ()),
         diverged=bool(diverged),
@@ -44,6 +44,8 @@ def read(seen: Seen, runs: Sequence[RunRow], scale: Scale) -> Diagnosis:
         validation_loss=mean([r.validation_loss for r in runs]),
         scale=scale,
     )
+    dropped = any(r.state == "dropped" for r in runs)
+    return of_cut_curve(found, runs[worst].epochs_trained, runs[worst].epochs) if dropped else found
 
 
 def closed(
@@ -70,14 +72,13 @@ def closed(
     )
 
 
-def rungs(columns: Sequence[Array], epochs: int) -> dict[int, float]:
-    """The objective at a ninth, a third and the whole of so many epochs: what the dashboard draws of a trial.
+def at_rungs(columns: Sequence[Array], steps: Sequence[int]) -> dict[int, float]:
+    """The objective at the rungs, whether runs are compared there or not: what the dashboard draws of a trial.
 
     columns: the objective after each epoch, (epochs trained,), one a fold. An epoch that a fold did not reach, or where
     the mean over folds is not finite, is left out.
     """
     reached = min((len(column) for column in columns), default=0)
-    steps = sorted({ceil(epochs / 9), ceil(epochs / 3), epochs})
     means = {step: mean([float(column[step - 1]) for column in columns]) for step in steps if 0 < step <= reached}
     return {step: value for step, value in means.items() if isfinite(value)}
 

@@ -22,15 +22,18 @@ SHARE = 4
 
 
 def new_runs(
-    ctx: Context, space: SearchSpace, asked: Sequence[RunRequest], purpose: Purpose = "search"
+    ctx: Context, space: SearchSpace, asked: Sequence[RunRequest], purpose: Purpose = "search", fewest: int = 1
 ) -> list[NewRun]:
-    """The runs to queue, in the order asked for: all that are queued together, of whatever structures."""
+    """The runs to queue, in the order asked for: all that are queued together, of whatever structures.
+
+    `fewest`: slots for so many at least, for more are to follow.
+    """
     names = [fingerprint(space.structure(request.configuration)) for request in asked]
     slots = planned(
         names,
         [request.configuration for request in asked],
-        lambda configuration, runs: _slots_for(
-            ctx, space, configuration, max(runs, FEWEST) if purpose == "search" else runs
+        lambda configuration, runs: slots_of(
+            ctx, space, configuration, max(runs, FEWEST if purpose == "search" else 1, fewest)
         ),
         lambda structures: ctx.queue.slots(ctx.study.id, structures),
     )
@@ -51,7 +54,8 @@ def planned(
     return {name: before.get(name) or wanted(examples[name], runs) for name, runs in Counter(structures).items()}
 
 
-def _slots_for(ctx: Context, space: SearchSpace, configuration: Configuration, runs: int) -> int:
+def slots_of(ctx: Context, space: SearchSpace, configuration: Configuration, runs: int) -> int:
+    """Slots for so many runs of a configuration's structure on this machine."""
     memory = machine_memory()
     return slots_for(
         space=space,

@@ -19,6 +19,7 @@ from hpo.records.queue import Queue
 from hpo.records.rows import StageRow, StudyRow
 from hpo.records.studies import Studies
 from hpo.run.events import Listener, StageStarted
+from hpo.run.lanes import lanes_here
 from hpo.space import SearchSpace
 from hpo.space.plain import space_to_plain
 from hpo.studyfile.spec import StudySpec
@@ -52,6 +53,11 @@ class Context:
     started: float = field(default_factory=time.monotonic)
     predictors: dict[str, list[Predictor]] = field(default_factory=dict)
     """Fitted baselines by name, one a fold."""
+
+    @property
+    def cohorts(self) -> int:
+        """So many train side by side: a lane each in this process, or one a worker."""
+        return lanes_here() if self.workers == 1 else self.workers
 
     @property
     def metric(self) -> Metric:

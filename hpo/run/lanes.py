@@ -1,22 +1,29 @@
 """Cohorts of several structures in training side by side, each in a thread of its own.
 
-A structure's program takes seconds to compile, on one core: meanwhile another lane trains on the next. What a run
-gives does not depend on the lanes, only the order in which runs end does. Runs in one slot (Keras's own loop, a model
-of the user's) take turns: building such a model may draw from generators that belong to the process.
+A structure's program takes seconds to compile, on one core: meanwhile another lane trains on the next. Runs in one slot
+(Keras's own loop, a model of the user's) take turns: building such a model may draw from generators that belong to the
+process.
+
+What happens in lanes is told in an order that no clock decides: each lane has a time of its own, which grows by what
+its epochs are estimated to cost, and the lane that is furthest behind is heard first. So the values that a run is
+compared with at a rung, and the proposals that follow, are the same on a slow day as on a fast one.
 """
 
 import os
 import threading
 from collections.abc import Callable, Iterable
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import nullcontext
+from dataclasses import dataclass
 
 from hpo.records.rows import LeasedRun
-from hpo.run.trainer import Ended, Trainer
+from hpo.run.trainer import Step, Trainer
 from hpo.training.devices import gpu_names
 
 MOST = 4
 """Lanes: more would hold more memory than a stage has structures open at a time."""
+COMPILE = 1.5
+"""Seconds that a program is taken to compile for: so far the other lanes may train ahead."""
 
 
 def lanes_here() -> int:
@@ -25,63 +32,90 @@ def lanes_here() -> int:
     return 1 if gpu_names() else min(MOST, cores)
 
 
-class Lanes:
-    """Some trainers, of which each takes a lease of its own."""
+@dataclass
+class _Lane:
+    trainer: Trainer
+    number: int
+    time: float = 0.0
+    """Estimated seconds."""
+    epoch: float = 1.0
+    """What an epoch of its cohort is estimated to cost."""
+    step: Future[Step] | None = None
 
-    def __init__(self, trainers: Iterable[Trainer]) -> None:
-        self._trainers = list(trainers)
-        self._pool = ThreadPoolExecutor(len(self._trainers), "hpo-lane")
-        self._busy: dict[Future[list[Ended]], Trainer] = {}
+    @property
+    def behind(self) -> tuple[float, int]:
+        return self.time, self.number
+
+
+class Lanes:
+    """Some trainers, of which each takes a lease of its own.
+
+    `cost`: estimated seconds of an epoch of a run's cohort.
+    """
+
+    def __init__(self, trainers: Iterable[Trainer], cost: Callable[[LeasedRun], float] = lambda run: 1.0) -> None:
+        self._lanes = [_Lane(trainer, number) for number, trainer in enumerate(trainers)]
+        self._cost = cost
+        self._pool = ThreadPoolExecutor(len(self._lanes), "hpo-lane")
         self._turn = threading.Lock()
+        self._now = 0.0
+        """The time of what was told last."""
 
     @property
     def idle(self) -> bool:
         """Whether there is no run, waiting, in training, or ended and not yet given by `advance`."""
-        return not self._busy and all(trainer.idle for trainer in self._trainers)
+        return all(lane.step is None and lane.trainer.idle for lane in self._lanes)
 
     @property
     def training(self) -> bool:
         """Whether a run has begun and not been given by `advance`."""
-        return bool(self._busy) or any(trainer.training for trainer in self._trainers)
+        return any(lane.step is not None or lane.trainer.training for lane in self._lanes)
 
-    def take(self, lease: Callable[[], list[LeasedRun]]) -> None:
-        """Give each trainer that has nothing to do the runs of a lease, until one comes back empty."""
-        for trainer in self._resting():
-            if trainer.idle:
-                runs = lease()
+    def take(self, lease: Callable[[LeasedRun | None, int], list[LeasedRun]]) -> None:
+        """Fill the cohorts in training up, then give each lane that has nothing to do a lease, until one is empty.
+
+        `lease`: runs for the session of a run, so many at most; or with None, any.
+        """
+        resting = [lane for lane in self._lanes if lane.step is None]
+        for lane in resting:
+            if (first := lane.trainer.first) is not None and lane.trainer.room:
+                lane.trainer.add(lease(first, lane.trainer.room))
+        for lane in resting:
+            if lane.trainer.idle:
+                runs = lease(None, 0)
                 if not runs:
                     return
-                trainer.add(runs)
+                lane.time = self._now + (0.0 if lane.trainer.is_open_for(runs[0]) else COMPILE)
+                lane.epoch = self._cost(runs[0]) if len(self._lanes) > 1 else 1.0
+                lane.trainer.add(runs)
 
     def drop(self) -> None:
         """Forget the runs that wait."""
-        for trainer in self._trainers:
-            trainer.drop()
+        for lane in self._lanes:
+            lane.trainer.drop()
 
-    def advance(self, *, begin: bool) -> list[Ended]:
-        """What has ended in the lane that comes back first; see `Trainer.advance`. Not all may be idle."""
-        if len(self._trainers) == 1:
-            return self._trainers[0].advance(begin=begin)
-        for trainer in self._resting():
-            if trainer.training or (begin and not trainer.idle):
-                self._busy[self._pool.submit(self._advance, trainer, begin)] = trainer
-        first = next(iter(wait(self._busy, return_when=FIRST_COMPLETED).done))
-        del self._busy[first]
-        return first.result()
+    def advance(self, *, begin: bool) -> tuple[Trainer, Step]:
+        """What came of the step of the lane that is furthest behind; see `Trainer.advance`. Not all may be idle."""
+        if len(self._lanes) == 1:
+            return self._lanes[0].trainer, self._lanes[0].trainer.advance(begin=begin)
+        for lane in self._lanes:
+            if lane.step is None and (lane.trainer.training or (begin and not lane.trainer.idle)):
+                lane.step = self._pool.submit(self._advance, lane.trainer, begin)
+        lane = min((lane for lane in self._lanes if lane.step is not None), key=lambda lane: lane.behind)
+        assert lane.step is not None
+        step, lane.step = lane.step, None
+        found = step.result()
+        self._now = lane.time = lane.time + found.epochs * lane.epoch
+        return lane.trainer, found
 
     def close(self) -> None:
         """Wait for the lanes, then forget all runs and give the sessions' models up."""
-        wait(self._busy)
-        self._busy.clear()
-        for trainer in self._trainers:
-            trainer.close()
+        wait([lane.step for lane in self._lanes if lane.step is not None])
+        for lane in self._lanes:
+            lane.step = None
+            lane.trainer.close()
         self._pool.shutdown()
 
-    def _advance(self, trainer: Trainer, begin: bool) -> list[Ended]:
+    def _advance(self, trainer: Trainer, begin: bool) -> Step:
         with self._turn if trainer.slots == 1 else nullcontext():
             return trainer.advance(begin=begin)
-
-    def _resting(self) -> list[Trainer]:
-        """Trainers that no thread is in."""
-        busy = list(self._busy.values())
-        return [trainer for trainer in self._trainers if trainer not in busy]

@@ -1,15 +1,17 @@
 """From proposals to trials: what a searching stage begins with, and each batch after."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import takewhile
+from math import isfinite
 
 from hpo.recipe.mending import Round
 from hpo.records.rows import ClosedTrial, NewRun, NewTrial, OptunaParam, Origin, StageRow, TrialRow
 from hpo.run.closing import tried
 from hpo.run.cohorts import new_runs
 from hpo.run.context import Context
+from hpo.run.feeds import Feed
 from hpo.run.waiting import requests
-from hpo.search.search import Search
 from hpo.search.values import Proposal
 from hpo.seeds import derive
 from hpo.space import SearchSpace
@@ -17,41 +19,48 @@ from hpo.values import Configuration, fingerprint
 
 
 def new_trials(
-    ctx: Context, stage: StageRow, space: SearchSpace, proposals: Sequence[tuple[Origin, Proposal]]
+    ctx: Context, stage: StageRow, space: SearchSpace, proposals: Sequence[tuple[Origin, Proposal]], feed: Feed
 ) -> list[NewTrial]:
-    """Trials to queue together, with a run a fold each; the seed of a trial's runs is its number."""
+    """Trials to queue together, with a run a fold each; the seed of a trial's runs is its number.
+
+    What the sampler proposes may be compared at rungs; a given configuration is there to be held against.
+    """
     asked = [
         requests(ctx, p.configuration, [derive(ctx.spec.seed, stage.name, stage.attempt, "run", p.number)])
         for _, p in proposals
     ]
-    runs: Iterator[NewRun] = iter(new_runs(ctx, space, [request for some in asked for request in some]))
+    together = [request for some in asked for request in some]
+    runs: Iterator[NewRun] = iter(new_runs(ctx, space, together, fewest=feed.slots or 1))
     return [
-        _trial(space, proposal, origin, tuple(next(runs) for _ in some))
+        _trial(space, proposal, origin,
+               tuple(replace(next(runs), judged=feed.judged and origin == "sampler") for _ in some))
         for (origin, proposal), some in zip(proposals, asked, strict=True)
-    ]
+    ]  # fmt: skip
 
 
-def carried_trials(space: SearchSpace, search: Search, carried: Sequence[TrialRow]) -> list[NewTrial]:
+def carried_trials(space: SearchSpace, feed: Feed, carried: Sequence[TrialRow]) -> list[NewTrial]:
     """Closed trials of the attempt before, numbered from zero and told to the search of this one."""
     new = []
     for number, old in enumerate(carried):
-        proposal = search.propose(number, old.configuration)
-        told = search.tell(number, tried(old).value, diverged=old.state == "pruned")
+        proposal = feed.propose(number, old.configuration)
+        feed.see(number, old.rungs)
+        dropped = old.state == "pruned" and bool(old.rungs) and all(map(isfinite, old.rungs.values()))
+        told = feed.tell(number, tried(old).value, diverged=old.state == "pruned" and not dropped, dropped=dropped)
         end = ClosedTrial(
             number, told.state, told.value, old.training_loss, old.validation_loss, old.training_metric,
-            old.validation_metric, old.parameters, old.diagnosis, 0.0, told.attrs, told.study_attrs,
+            old.validation_metric, old.parameters, old.diagnosis, 0.0, told.attrs, told.study_attrs, old.rungs,
         )  # fmt: skip
         new.append(_trial(space, proposal, "carried", (), end))
     return new
 
 
 def started_trials(
-    ctx: Context, stage: StageRow, space: SearchSpace, search: Search,
-    starts: Sequence[tuple[Origin, Configuration]], first: int,
+    ctx: Context, stage: StageRow, space: SearchSpace, feed: Feed, starts: Sequence[tuple[Origin, Configuration]],
+    first: int,
 ) -> list[NewTrial]:  # fmt: skip
     """The configurations that a stage begins with, numbered from `first`."""
-    proposals = [(origin, search.propose(number, c)) for number, (origin, c) in enumerate(starts, first)]
-    return new_trials(ctx, stage, space, proposals)
+    proposals = [(origin, feed.propose(number, c)) for number, (origin, c) in enumerate(starts, first)]
+    return new_trials(ctx, stage, space, proposals, feed)
 
 
 def remedied(trials: Iterable[TrialRow]) -> list[TrialRow]:

@@ -1,8 +1,8 @@
 """A searching stage: proposals go into the queue, finished trials are told to the sampler, until the stage has enough.
 
-Order is by number, never by the clock: with one worker a batch is proposed when the one before is closed, trials are
-told in the order of their numbers, and each proposal's seed is its number. A resumed stage rebuilds the search from the
-records and goes on as if nothing had happened.
+Order is by number and by epochs, never by the clock, and each proposal's seed is its number; what is proposed when, a
+`feed` decides. A resumed stage rebuilds it from the records and goes on: in batches as if nothing had happened, in
+slots with runs that begin anew, so that others end first than would have.
 """
 
 from collections.abc import Sequence
@@ -15,22 +15,21 @@ from hpo.metrics import Direction
 from hpo.recipe.edges import FEWEST, Edge, crowded_edges, slow_rate_edge
 from hpo.recipe.judging import Bar, Tried, complete, ranked
 from hpo.recipe.mending import next_configuration
+from hpo.recipe.rungs import rungs
 from hpo.recipe.stages import EDGE_CHECK
 from hpo.recipe.stopping import patience, plateau
 from hpo.records.rows import ClosedTrial, NewTrial, Origin, RunRow, StageRow, TrialRow
-from hpo.run.batches import batch_size, edge_check, next_batch, open_structures, structures
-from hpo.run.closing import Seen, closed, mean, read, rungs, tried
+from hpo.run.batches import edge_check
+from hpo.run.closing import Seen, at_rungs, closed, mean, read, tried
+from hpo.run.comparing import rule_of
 from hpo.run.context import Context
 from hpo.run.events import TrialFinished
+from hpo.run.feeds import feed_for
 from hpo.run.proposing import carried_trials, new_trials, remedied, rounds, started_trials
 from hpo.run.tally import Tally
-from hpo.search.search import Search
-from hpo.search.values import PastTrial, Proposal
 from hpo.space import SearchSpace
 from hpo.values import Array, Configuration, Curve
 
-STARTUP = 10
-"""Random trials before the sampler's model is trusted; a third of a small stage, four at least."""
 WIDENINGS = 2
 """How often in a row a stage may go on in a wider space."""
 _EDGES = "the best trials crowd the end of a range"
@@ -74,11 +73,12 @@ class StageSearch:
         self._direction: Direction = "maximize" if stage.direction == "maximize" else "minimize"
         self._sign = 1.0 if self._direction == "maximize" else -1.0
         self._looked_late = False
+        self._rungs = rungs(ctx.spec.budget.epochs, rule_of(ctx.spec.search))
         self._patience = patience(task.planned, ctx.spec.search.plateau)
         self._starts = task.starts if task.planned is None else task.starts[: task.planned]
         self._tally = Tally(ctx.queue, stage.id, self._cost)
+        self._feed = feed_for(ctx, stage, task.space, task.planned, len(self._starts), self._tally)
         self._put_starts()
-        self._search = self._rebuilt()
         self._closed_before = self._tally.closed
 
     def run(self) -> Searched:
@@ -86,13 +86,10 @@ class StageSearch:
         while True:
             self._close_finished()
             self._ctx.deadline = self._deadline if self._tally.any_value else inf
-            outstanding = len(self._tally.running)
             ended = self._ended()
-            if ended is not None and outstanding == 0:
+            if ended is not None and not self._tally.running:
                 break
-            if ended is None and outstanding < self._ahead():
-                self._propose()
-            else:
+            if ended is not None or not self._propose():
                 if monotonic() > self._ctx.deadline:
                     self._ctx.queue.drop(self._stage.id, _NO_TIME)
                 self._ctx.work()
@@ -103,16 +100,6 @@ class StageSearch:
     def _tried(self) -> tuple[Tried, ...]:
         rows = self._tally.rows
         return tuple(tried(rows[number]) for number in sorted(rows))
-
-    def _ahead(self) -> int:
-        """Fewer trials outstanding than this, and more are proposed.
-
-        Alone, a batch ends before the next begins. Several workers must not wait: each has its slots to fill.
-        """
-        if self._ctx.workers == 1:
-            return 1
-        slots = max((run.slots or 1 for trial in self._tally.running.values() for run in trial.runs), default=1)
-        return self._ctx.workers * max(2, slots // self._ctx.dataset.folds)
 
     def _ended(self) -> str | None:
         """Why no more is proposed, in words; None while the search goes on."""
@@ -152,22 +139,12 @@ class StageSearch:
         value = tried(trial).value
         return None if value is None else -self._sign * value
 
-    def _propose(self) -> None:
-        stated, planned = self._ctx.spec.search, self._task.planned
-        size = batch_size(stated.batch, planned)
-        count = next_batch(self._tally.new, len(self._starts), size, planned)
-        first = self._tally.next_number
-        proposals: list[tuple[Origin, Proposal]] = []
-        if (mended := self._mended()) is not None:
-            proposals.append(("remedy", self._search.propose(first, mended)))
-        if numbers := range(first + len(proposals), first + count):
-            asked = self._search.ask(
-                numbers,
-                structures=structures(stated.structures, planned),
-                open_=open_structures(self._tally.rows.values()),
-            )
-            proposals += [("sampler", p) for p in asked]
-        self._add(new_trials(self._ctx, self._stage, self._task.space, proposals))
+    def _propose(self) -> bool:
+        """Begin what the search asks for now; whether it asked for anything."""
+        proposals = self._feed.more(self._tally, self._mended())
+        if proposals:
+            self._add(new_trials(self._ctx, self._stage, self._task.space, proposals, self._feed))
+        return bool(proposals)
 
     def _mended(self) -> Configuration | None:
         """A remedy for what the stage began with, once the round before has ended, and if nobody tried it yet."""
@@ -182,43 +159,27 @@ class StageSearch:
         """Carried trials and starting configurations, in one transaction and once only."""
         if self._tally.rows:
             return
-        space, search = self._task.space, self._fresh_search(())
-        carried = carried_trials(space, search, self._task.carried)
-        self._add(carried + started_trials(self._ctx, self._stage, space, search, self._starts, len(carried)))
+        space, feed = self._task.space, self._feed
+        carried = carried_trials(space, feed, self._task.carried)
+        self._add(carried + started_trials(self._ctx, self._stage, space, feed, self._starts, len(carried)))
 
     def _add(self, trials: Sequence[NewTrial]) -> None:
         self._ctx.queue.add_trials(self._stage, trials)
         self._tally.read(t.number for t in trials)
 
-    def _fresh_search(self, history: Sequence[PastTrial]) -> Search:
-        ctx, planned = self._ctx, self._task.planned
-        startup = STARTUP if planned is None else min(STARTUP, max(4, planned // 3))
-        return Search(
-            self._task.space,
-            direction=self._direction,
-            sampler=ctx.spec.search.sampler,
-            seed=(ctx.spec.seed, self._stage.name, self._stage.attempt),
-            startup=startup,
-            history=history,
-        )
-
-    def _rebuilt(self) -> Search:
-        return self._fresh_search(
-            [PastTrial(t.number, t.configuration, t.value, t.state, t.optuna_attrs) for t in self._tally.rows.values()]
-        )
-
     def _close_finished(self) -> None:
         """Tell and close, in the order of their numbers, the trials whose runs have all ended.
 
-        With one worker none is closed before those of smaller numbers, in whatever order their runs were trained: so
-        an interruption changes no order either. Several workers do not wait for the slowest of them.
+        In batches with one worker none is closed before those of smaller numbers, in whatever order their runs were
+        trained: so an interruption changes no order either. Nobody else waits for the slowest.
         """
         self._tally.read()
         ready = []
-        for _, trial in sorted(self._tally.running.items()):
+        for number, trial in sorted(self._tally.running.items()):
+            self._feed.see(number, trial.rungs)
             if _search_ended(trial):
                 ready.append(trial)
-            elif self._ctx.workers == 1:
+            elif self._ctx.workers == 1 and not self._feed.judged:
                 break
         if not ready:
             return
@@ -233,18 +194,19 @@ class StageSearch:
     def _end(self, trial: TrialRow, seen: Seen) -> ClosedTrial:
         runs = [r for r in trial.runs if r.purpose == "search"]
         if any(r.state == "failed" for r in runs):
-            told = self._search.tell(trial.number, None)
+            told = self._feed.tell(trial.number, None)
             return closed(trial, runs, value=None, diagnosis=None, state=told.state, attrs=told.attrs)
         diagnosis = read(seen, runs, self._bar.scale)
         of_training = self._stage.objective == "training loss"
         value = mean([r.training_loss if of_training else r.validation_metric for r in runs])
         # By the runs: a divergence that the first weights foretold is diagnosed as an exploding gradient.
         diverged = any(r.state == "diverged" for r in runs) or not isfinite(value)
-        told = self._search.tell(trial.number, None if diverged else value, diverged=diverged)
+        dropped = any(r.state == "dropped" for r in runs)
+        told = self._feed.tell(trial.number, None if diverged else value, diverged=diverged, dropped=dropped)
         return closed(
             trial, runs, value=told.value, diagnosis=diagnosis, state=told.state, attrs=told.attrs,
             study_attrs=told.study_attrs,
-            rungs=rungs([_objective(seen.curves[r.id], of_training) for r in runs], runs[0].epochs),
+            rungs=at_rungs([_objective(seen.curves[r.id], of_training) for r in runs], self._rungs),
         )  # fmt: skip
 
     def _announce(self, end: ClosedTrial) -> None:

@@ -11,21 +11,14 @@ One session is open at a time. Two things go wrong without being a run's result:
 
 import contextlib
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 
 from hpo.errors import Fault
 from hpo.records.rows import LeasedRun
+from hpo.training.curves import Scores
 from hpo.training.session import OutOfMemory, Session
-from hpo.values import RunResult
-
-
-class _TrainingFailed(Exception):
-    """Building or training a network raised `error`: it may be anything."""
-
-    def __init__(self, error: Exception) -> None:
-        super().__init__(str(error))
-        self.error = error
+from hpo.values import Outcome, RunResult
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,14 +30,37 @@ class Ended:
     error: Exception | None = None
 
 
+@dataclass(frozen=True)
+class AtRung:
+    """A run in training that has come to a rung."""
+
+    run: LeasedRun
+    epoch: int
+    scores: Scores
+
+
+@dataclass
+class Step:
+    """What came of one step."""
+
+    ended: list[Ended] = field(default_factory=list)
+    at_rungs: list[AtRung] = field(default_factory=list)
+    epochs: int = 0
+    """Trained in it."""
+
+
 class Trainer:
     """Trains runs of one structure and one number of slots at a time.
 
-    `structure` tells sessions apart; `open_` opens one for a run's structure with so many slots.
+    `structure` tells sessions apart; `open_` opens one for a run's structure with so many slots; `rungs` are the epochs
+    at which a run is compared, rising, none for most.
     """
 
-    def __init__(self, structure: Callable[[LeasedRun], Hashable], open_: Callable[[LeasedRun, int], Session]) -> None:
-        self._structure, self._open = structure, open_
+    def __init__(
+        self, structure: Callable[[LeasedRun], Hashable], open_: Callable[[LeasedRun, int], Session],
+        rungs: Callable[[LeasedRun], Sequence[int]] = lambda run: (),
+    ) -> None:  # fmt: skip
+        self._structure, self._open, self._rungs = structure, open_, rungs
         self._waiting = deque[LeasedRun]()
         self._training: dict[int, LeasedRun] = {}
         self._session: tuple[tuple[Hashable, int], Session] | None = None
@@ -63,13 +79,32 @@ class Trainer:
         return bool(self._training)
 
     @property
+    def in_training(self) -> list[LeasedRun]:
+        """Runs that have begun and not ended, by slot."""
+        return [self._training[slot] for slot in sorted(self._training)]
+
+    @property
+    def first(self) -> LeasedRun | None:
+        """A run of the session that the next step takes; None of an idle trainer."""
+        return None if self.idle else self._first()
+
+    def is_open_for(self, run: LeasedRun) -> bool:
+        """Whether the session that is open takes this run."""
+        return self._session is not None and self._session[0][0] == self._structure(run)
+
+    @property
+    def room(self) -> int:
+        """Runs that could begin now besides those that wait; 0 for an idle trainer, which takes any lease."""
+        return 0 if self.idle else max(0, self.slots - len(self._training) - len(self._waiting))
+
+    @property
     def slots(self) -> int:
         """Of the session that the next step takes; not to be asked of an idle trainer."""
         first = self._first()
         return min(first.slots, self._room.get(self._structure(first), first.slots))
 
     def add(self, runs: Iterable[LeasedRun]) -> None:
-        """Let runs wait for a slot: those of one lease, once what was there before has ended."""
+        """Let runs wait for a slot: of one stage, structure and number of slots, while any wait or train."""
         self._waiting.extend(runs)
 
     def drop(self) -> None:
@@ -82,43 +117,75 @@ class Trainer:
         self._training.clear()
         self._close_session()
 
-    def advance(self, *, begin: bool = True) -> list[Ended]:
-        """Fill free slots (unless told to `begin` no more), train, and give what has ended.
+    def advance(self, *, begin: bool = True) -> Step:
+        """Fill free slots (unless told to `begin` no more), train, and give what has ended or come to a rung.
 
         By one epoch where there are several slots, so that each is refilled as soon as its run ends; else up to the
-        run's end. At least one run must wait or be in training. Raises Fault as it comes: it concerns no run.
+        run's next rung or its end. At least one run must wait or be in training. Raises Fault as it comes: it concerns
+        no run.
         """
-        ended: list[Ended] = []
+        step = Step()
         self._suspects = self._alike()
+        self._guarded(step, lambda: self._train(begin, step))
+        return step
+
+    def give_up(self, runs: Collection[LeasedRun]) -> list[Ended]:
+        """End runs in training where they stand, each with the result so far; those that wait or ended are let be."""
+        step, ids = Step(), {run.id for run in runs}
+
+        def work() -> None:
+            if self._session is not None:
+                for slot in [slot for slot, run in sorted(self._training.items()) if run.id in ids]:
+                    self._end(self._session[1], slot, step, Outcome.DROPPED)
+
+        self._guarded(step, work)
+        return step.ended
+
+    def _guarded(self, step: Step, work: Callable[[], None]) -> None:
+        """Do some work on the session, and go on without the runs that an error is laid to."""
+        if self.idle:
+            return
         structure, slots = self._structure(self._first()), self.slots
         try:
-            self._train(structure, slots, begin, ended)
-        except _TrainingFailed as failed:
-            if isinstance(failed.error, OutOfMemory) and slots > 1:
-                self._room[structure] = slots // 2
-                self._begin_anew(set())
-            else:
-                self._set_apart(failed.error, ended)
-        return ended
-
-    def _train(self, structure: Hashable, slots: int, begin: bool, ended: list[Ended]) -> None:
-        """One step of the session; what has ended goes to `ended`, also where a later run raises."""
-        try:
-            session = self._opened(structure, slots)
-            if begin:
-                self._fill(session)
-            self._suspects = list(self._training.values())
-            session.advance(1 if session.slots > 1 else self._suspects[0].request.epochs)
-            for slot in [slot for slot in sorted(self._training) if session.finished(slot)]:
-                self._suspects = [self._training[slot]]
-                ended.append(Ended(self._training[slot], session.result(slot)))
-                del self._training[slot]
-                self._suspects = []
-                session.free(slot)
+            work()
         except Fault:
             raise
         except Exception as error:
-            raise _TrainingFailed(error) from error
+            if isinstance(error, OutOfMemory) and slots > 1:
+                self._room[structure] = slots // 2
+                self._begin_anew(set())
+            else:
+                self._set_apart(error, step.ended)
+
+    def _train(self, begin: bool, step: Step) -> None:
+        """One step of the session; what has ended goes to `step`, also where a later run raises."""
+        session = self._opened(self._structure(self._first()), self.slots)
+        if begin:
+            self._fill(session)
+        self._suspects = list(self._training.values())
+        step.epochs = 1 if session.slots > 1 else self._to_the_next_rung(session)
+        session.advance(step.epochs)
+        for slot, run in sorted(self._training.items()):
+            if session.finished(slot):
+                self._end(session, slot, step)
+            elif rungs := self._rungs(run):
+                epoch, scores = session.latest(slot)
+                if epoch in rungs:
+                    step.at_rungs.append(AtRung(run, epoch, scores))
+
+    def _to_the_next_rung(self, session: Session) -> int:
+        """Epochs that the one run in training goes on for."""
+        ((slot, run),) = self._training.items()
+        trained, _ = session.latest(slot)
+        return next((rung for rung in self._rungs(run) if rung > trained), run.request.epochs) - trained
+
+    def _end(self, session: Session, slot: int, step: Step, outcome: Outcome | None = None) -> None:
+        self._suspects = [self._training[slot]]
+        result = session.result(slot)
+        step.ended.append(Ended(self._training[slot], replace(result, outcome=outcome or result.outcome)))
+        del self._training[slot]
+        self._suspects = []
+        session.free(slot)
 
     def _first(self) -> LeasedRun:
         return next(iter(self._training.values())) if self._training else self._waiting[0]

@@ -1,25 +1,29 @@
 """A worker: leases runs, trains them in cohorts, hands the results in.
 
-All runs that end at one step are committed together, in one transaction under the lease; a worker that is killed loses
-what it was training and nothing else. Its leases are renewed beside it (`hpo.run.keeping`).
+All runs that end or come to a rung at one step are committed together, in one transaction under the lease; a worker
+that is killed loses what it was training and nothing else. Its leases are renewed beside it (`hpo.run.keeping`).
 """
 
 import json
 from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
 
 from hpo.data.dataset import Dataset
 from hpo.errors import LeaseLost
 from hpo.metrics import METRICS
 from hpo.records.artifacts import ArtifactStore, pack
 from hpo.records.queue import Queue
-from hpo.records.rows import FinishedRun, LeasedRun
+from hpo.records.rows import FinishedRun, LeasedRun, Reached
 from hpo.records.studies import Studies
+from hpo.run.comparing import Comparing, Comparison, rule_of
 from hpo.run.lanes import Lanes
-from hpo.run.trainer import Ended, Trainer
+from hpo.run.trainer import Ended, Step, Trainer
 from hpo.space import SearchSpace
 from hpo.space.plain import space_from_plain
 from hpo.studyfile.spec import StudySpec
+from hpo.training.choosing import epoch_seconds
 from hpo.training.session import Session
+from hpo.values import Outcome
 
 LEASE_SECONDS = 60.0
 GRASP = 8
@@ -48,8 +52,13 @@ class Worker:
         self._study_id, self._worker_id, self._grasp, self._alone = study_id, worker_id, grasp, alone
         self._enough, self._progress = enough, progress
         self._folds = tuple(dataset.fold(i) for i in range(dataset.folds))
-        self._spaces: dict[int, SearchSpace] = {}
-        self._lanes = Lanes(Trainer(self._structure, self._open_session) for _ in range(lanes))
+        self._stages: dict[int, _Stage] = {}
+        self._comparing = Comparing(
+            queue, rule_of(spec.search), dataset.folds, lambda stage: self._stages[stage].comparison, alone=alone
+        )
+        self._lanes = Lanes(
+            [Trainer(self._structure, self._open_session, self._comparing.rungs) for _ in range(lanes)], self._cost
+        )
 
     @property
     def idle(self) -> bool:
@@ -57,7 +66,7 @@ class Worker:
         return self._lanes.idle
 
     def step(self) -> int:
-        """Train until some runs have ended, and hand them in together: how many.
+        """Train until some runs have ended or come to a rung, and hand that in: how many.
 
         0: none was waiting, or no more are to be begun and those in training have ended; the rest went back then.
         """
@@ -68,26 +77,36 @@ class Worker:
                 self._lanes.drop()
                 self._queue.release(self._worker_id)
                 break
-            if ended := self._lanes.advance(begin=begin):
-                self._hand_in(ended)
-                return len(ended)
+            trainer, found = self._lanes.advance(begin=begin)
+            if found.ended or found.at_rungs:
+                self._hand_in(found.ended, self._compared(trainer, found))
+                return len(found.ended) + len(found.at_rungs)
         return 0
+
+    def _compared(self, trainer: Trainer, found: Step) -> list[Reached]:
+        """What was seen at rungs. Runs that give up their slots there end, and join the others that have."""
+        at_end, at_rungs = self._comparing.at_end(found.ended), self._comparing.at_rungs(found.at_rungs)
+        given_up = self._comparing.judge(at_end, at_rungs)
+        runs = [run for run in trainer.in_training if (run.stage_id, run.trial_number) in given_up]
+        found.ended += trainer.give_up(runs)
+        return at_end + at_rungs
 
     def close(self) -> None:
         """Give leases back and models up."""
         self._lanes.close()
         self._queue.release(self._worker_id)
 
-    def _leased(self) -> list[LeasedRun]:
-        runs = self._queue.lease(self._study_id, self._worker_id, self._grasp, LEASE_SECONDS)
-        for run in runs:
-            self._space(run.stage_id)  # read here: a lane's thread asks no database
+    def _leased(self, like: LeasedRun | None, most: int) -> list[LeasedRun]:
+        runs = self._queue.lease(self._study_id, self._worker_id, most or self._grasp, LEASE_SECONDS, like)
+        for run in runs[:1]:
+            self._stage(run.stage_id)  # read here: a lane's thread asks no database
+            self._comparing.learn(run)
         return runs
 
-    def _hand_in(self, ended: Sequence[Ended]) -> None:
+    def _hand_in(self, ended: Sequence[Ended], reached: Sequence[Reached] = ()) -> None:
         """Record what came out, or raise what stopped a run that cannot be done without (see the class)."""
         raised = [e for e in ended if e.error is not None and self._alone and e.run.purpose != "search"]
-        self._commit({e.run.id: e.run for e in ended}, [self._finished(e) for e in ended if e not in raised])
+        self._commit({e.run.id: e.run for e in ended}, [self._finished(e) for e in ended if e not in raised], reached)
         for e in raised:
             if e.error is not None:
                 raise e.error
@@ -97,30 +116,40 @@ class Worker:
         if result is None:
             reason = " ".join(f"{type(error).__name__}: {error}".split())[:LONGEST_REASON]
             return FinishedRun(run.id, None, error=reason)
+        if result.outcome is Outcome.DROPPED:
+            return FinishedRun(run.id, result)  # nobody will ask for its weights
         key = f"{self._spec.name}/stage-{run.stage_id}/run-{run.id}.npz"
         return FinishedRun(run.id, result, self._store.put(key, pack(result.weights, result.predictions)))
 
-    def _commit(self, runs: dict[int, LeasedRun], finished: Sequence[FinishedRun]) -> None:
+    def _commit(self, runs: dict[int, LeasedRun], finished: Sequence[FinishedRun], reached: Sequence[Reached]) -> None:
         """Hand runs in. Those that went to another worker meanwhile (this machine slept) are that worker's to train."""
-        while finished:
+        while finished or reached:
             try:
-                self._queue.commit(self._worker_id, finished)
+                self._queue.commit(self._worker_id, finished, reached)
             except LeaseLost:
                 held = self._queue.held(self._worker_id)
                 finished = [f for f in finished if f.id in held]
+                reached = [r for r in reached if r.run.id in held]
             else:
                 self._progress([runs[f.id] for f in finished])
                 return
 
     def _structure(self, run: LeasedRun) -> Hashable:
-        space = self._space(run.stage_id)
+        space = self._stage(run.stage_id).space
         return space, tuple(sorted(space.structure(run.request.configuration).items()))
+
+    def _cost(self, run: LeasedRun) -> float:
+        """Estimated seconds of an epoch of a run's cohort. Runs in one slot take turns, whatever they cost."""
+        if run.slots == 1:
+            return 1.0
+        rows = min(len(fold.x_train) for fold in self._folds)
+        return epoch_seconds(run.request.configuration, self._dataset.facts, rows, run.slots)
 
     def _open_session(self, run: LeasedRun, slots: int) -> Session:
         from hpo.training.engine import open_session  # loads Keras: only when something trains
 
         return open_session(
-            space=self._space(run.stage_id),
+            space=self._stage(run.stage_id).space,
             structure=run.request.configuration,
             facts=self._dataset.facts,
             folds=self._folds,
@@ -130,8 +159,18 @@ class Worker:
             precision=self._spec.training.precision,
         )
 
-    def _space(self, stage_id: int) -> SearchSpace:
-        if stage_id not in self._spaces:
+    def _stage(self, stage_id: int) -> "_Stage":
+        if stage_id not in self._stages:
             rows = self._studies.stages(self._study_id)
-            self._spaces = {row.id: space_from_plain(json.loads(row.space)) for row in rows if row.space}
-        return self._spaces[stage_id]
+            self._stages = {
+                row.id: _Stage(space_from_plain(json.loads(row.space)), Comparison.of(row)) for row in rows if row.space
+            }
+        return self._stages[stage_id]
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """What a worker has to know of a stage."""
+
+    space: SearchSpace
+    comparison: Comparison

@@ -59,6 +59,12 @@ class SearchSpec:
     """Structures that a batch may open, at most. None: 2 in a stage of fewer than 64 planned trials, else 3."""
     plateau: int | None = None
     """A stage ends after so many trials without a better one; None: half of the stage's trials, at least ten."""
+    halving: bool = True
+    """Whether runs of overfit and tune give up their slots at rungs: see `recipe.rungs`."""
+    factor: int = 3
+    """Of the runs that come to a rung one in so many goes on; rungs lie so many times apart."""
+    first_rung: int = 2
+    """No rung before so many epochs."""
 
 
 @dataclass(frozen=True)

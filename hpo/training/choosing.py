@@ -75,7 +75,22 @@ def bytes_a_slot(configuration: Configuration, facts: TaskFacts, rows: int) -> i
     """About what a slot of the compiled engine takes: weights with moments, gradients and copies, activations, rows."""
     inputs = int(np.prod(facts.input_shape))
     width, layers = padded_width(int(configuration["units"])), int(configuration["hidden_layers"])
-    parameters = inputs * width + max(layers - 1, 0) * width * width + width * facts.outputs
     batch = min(int(configuration["batch_size"]), rows)
     activations = max(3 * batch, MEASURED_AT_ONCE) * (inputs + layers * width + facts.outputs)
-    return 4 * (8 * parameters + 2 * activations + rows)
+    return 4 * (8 * _parameters(configuration, facts) + 2 * activations + rows)
+
+
+def epoch_seconds(configuration: Configuration, facts: TaskFacts, rows: int, slots: int) -> float:
+    """About what an epoch of a dense cohort costs on a CPU's core: a function of its arguments alone, never of a clock.
+
+    Measured on cohorts of eight: 20 microseconds a step and slot, and 20 thousand million operations a second.
+    """
+    steps = rows / min(int(configuration["batch_size"]), rows)
+    return slots * (2e-5 * steps + 6 * rows * _parameters(configuration, facts) / 2e10)
+
+
+def _parameters(configuration: Configuration, facts: TaskFacts) -> int:
+    """Of the padded network, without biases."""
+    inputs = int(np.prod(facts.input_shape))
+    width, layers = padded_width(int(configuration["units"])), int(configuration["hidden_layers"])
+    return inputs * width + max(layers - 1, 0) * width * width + width * facts.outputs

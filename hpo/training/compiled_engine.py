@@ -115,6 +115,10 @@ class CompiledSession:
         """Whether the slot's run has ended: done, stopped or diverged."""
         return self._occupied(slot).tape.outcome is not None
 
+    def latest(self, slot: int) -> tuple[int, Scores]:
+        """Epochs trained so far, and the scores after the last of them; NaN before the first."""
+        return self._occupied(slot).tape.latest
+
     def result(self, slot: int) -> RunResult:
         """The run so far (its outcome reads `done` until it has one). Raises ValueError on an empty slot."""
         run = self._occupied(slot)

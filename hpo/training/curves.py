@@ -53,6 +53,12 @@ class Tape:
         a, b, c, d = self.rows[self.best_epoch - 1][:4] if self.best_epoch else (np.nan,) * 4
         return a, b, c, d
 
+    @property
+    def latest(self) -> tuple[int, Scores]:
+        """Epochs so far, and the scores after the last; NaN before the first."""
+        a, b, c, d = self.rows[-1][:4] if self.rows else (np.nan,) * 4
+        return len(self.rows), (a, b, c, d)
+
     def curve(self) -> Curve:
         """The learning curve so far."""
         columns = np.array(self.rows, np.float64).reshape(-1, len(COLUMNS)).T

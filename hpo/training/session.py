@@ -11,6 +11,7 @@ A session serves one structure on one data set. It has a fixed number of slots; 
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from hpo.training.curves import Scores
 from hpo.values import RunRequest, RunResult
 
 
@@ -33,6 +34,9 @@ class Session(Protocol):
 
     def finished(self, slot: int) -> bool:
         """Whether the slot's run has ended: done, stopped or diverged."""
+
+    def latest(self, slot: int) -> tuple[int, Scores]:
+        """Epochs trained so far, and the scores after the last of them (NaN before the first): costs nothing."""
 
     def result(self, slot: int) -> RunResult:
         """The run so far, final once `finished`. Raises ValueError on an empty slot."""

@@ -202,10 +202,10 @@ def test_a_drafted_migration_leaves_the_tables_of_others_alone(
     with optuna_storage(any_url):
         pass
     text = migrate.draft(any_url, "nothing new").read_text()
-    assert 'revision = "0004"' in text.replace("'", '"')
+    assert 'revision = "0005"' in text.replace("'", '"')
     assert text.count("    pass") == 2, text
     migrate.upgrade(any_url)
-    assert migrate.current(any_url) == "0004"
+    assert migrate.current(any_url) == "0005"
     migrate.downgrade(any_url, "0003")
     assert migrate.current(any_url) == "0003"
     with optuna_storage(any_url) as storage:

@@ -20,9 +20,10 @@ from hpo.run.worker import Worker
 from hpo.space import SearchSpace
 from hpo.space.plain import space_to_plain
 from hpo.studyfile.spacefile import load_space
-from hpo.studyfile.spec import TrainingSpec
+from hpo.studyfile.spec import SearchSpec, TrainingSpec
+from hpo.training.curves import Scores
 from hpo.training.session import OutOfMemory
-from hpo.values import Curve, Outcome, RunRequest, RunResult, fingerprint
+from hpo.values import Curve, Outcome, RunRequest, RunResult, Task, TaskFacts, fingerprint
 
 SPACE = load_space(
     {
@@ -64,8 +65,10 @@ class Bench:
         )
 
     def worker(self, worker_id: str = "w", **more: Any) -> Worker:
-        dataset: Any = SimpleNamespace(folds=1, fold=lambda i: None, facts=None, metric="accuracy")
-        spec: Any = SimpleNamespace(name="wine", training=TrainingSpec())
+        fold = SimpleNamespace(x_train=range(9))
+        facts = TaskFacts(Task.BINARY, (2,), ("no", "yes"))
+        dataset: Any = SimpleNamespace(folds=1, fold=lambda i: fold, facts=facts, metric="accuracy")
+        spec: Any = SimpleNamespace(name="wine", training=TrainingSpec(), search=SearchSpec())
         return Worker(
             spec=spec, dataset=dataset, studies=self.studies, queue=self.queue,
             store=ArtifactStore(str(self.folder / "store")), study_id=self.study.id, worker_id=worker_id, **more,
@@ -139,14 +142,20 @@ class FakeSession:
         request, epoch = self._held[slot]
         return epoch >= request.epochs
 
+    def latest(self, slot: int) -> tuple[int, Scores]:
+        request, epoch = self._held[slot]
+        return min(epoch, request.epochs), (0.5, 0.6, 0.9, self._score(request))
+
+    def _score(self, request: RunRequest) -> float:
+        return 0.8 + self._spread * (request.seed % 1000) / 1e3
+
     def result(self, slot: int) -> RunResult:
-        request, _ = self._held[slot]
-        column = np.linspace(1.0, 0.5, request.epochs)
+        request, epoch = self._held[slot]
+        column = np.linspace(1.0, 0.5, request.epochs)[: epoch or None]
         curve = Curve(*(column for _ in range(6)))
         predictions = np.zeros((4, 2), np.float32)
-        score = 0.8 + self._spread * (request.seed % 1000) / 1e3
         return RunResult(
-            Outcome.DONE, curve, request.epochs, 0.5, 0.6, 0.9, score, 9, 0.1, "fit", "cpu", predictions, (),
+            Outcome.DONE, curve, request.epochs, 0.5, 0.6, 0.9, self._score(request), 9, 0.1, "fit", "cpu", predictions, (),
             slots=self.slots,
         )  # fmt: skip
 

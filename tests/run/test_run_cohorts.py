@@ -12,7 +12,7 @@ from run_support import SPACE, Bench, bench
 
 from hpo.run import cohorts
 from hpo.run.batches import batch_size, edge_check, next_batch, open_structures, structures
-from hpo.run.closing import rungs
+from hpo.run.closing import at_rungs
 from hpo.run.cohorts import new_runs, planned
 from hpo.studyfile.spec import TrainingSpec
 from hpo.values import RunRequest
@@ -108,9 +108,9 @@ def test_open_structures_are_the_last_ones_used_and_bounded() -> None:
 
 def test_rungs_are_means_over_folds_of_epochs_that_all_reached() -> None:
     one, two = np.arange(1.0, 19.0), np.arange(1.0, 19.0) + 2
-    assert rungs([one, two], 18) == {2: 3.0, 6: 7.0, 18: 19.0}
-    assert rungs([one, two[:7]], 18) == {2: 3.0, 6: 7.0}
+    assert at_rungs([one, two], (2, 6, 18)) == {2: 3.0, 6: 7.0, 18: 19.0}
+    assert at_rungs([one, two[:7]], (2, 6, 18)) == {2: 3.0, 6: 7.0}
     two[5] = math.inf
-    assert rungs([one, two], 18) == {2: 3.0, 18: 19.0}
-    assert rungs([one[:1]], 1) == {1: 1.0}
-    assert rungs([], 9) == {}
+    assert at_rungs([one, two], (2, 6, 18)) == {2: 3.0, 18: 19.0}
+    assert at_rungs([one[:1]], (1,)) == {1: 1.0}
+    assert at_rungs([], (3, 9)) == {}

@@ -76,12 +76,13 @@ def test_lanes_with_results_that_nobody_has_taken_are_not_idle(here: Bench) -> N
         here.trial(stage, number, units=units, slots=2, epochs=1)
     leases: list[list[LeasedRun]] = [here.queue.lease(here.study.id, "w", 9, 60) for _ in range(2)]
     lanes = Lanes(Trainer(lambda run: run.request.configuration["units"], _open) for _ in range(2))
-    lanes.take(lambda: leases.pop(0) if leases else [])
+    lanes.take(lambda like, most: leases.pop(0) if leases else [])
     ended = 0
     while not lanes.idle:
-        ended += len(lanes.advance(begin=True))
-        for future in list(lanes._busy):
-            future.exception(20)
+        ended += len(lanes.advance(begin=True)[1].ended)
+        for lane in lanes._lanes:
+            if lane.step is not None:
+                lane.step.exception(20)
     assert ended == 2
     lanes.close()
 

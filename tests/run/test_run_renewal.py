@@ -22,7 +22,7 @@ from hpo.run.events import Event, Note, RunsFinished
 from hpo.run.processes import Pool
 from hpo.run.renewal import MEBIBYTE, POOLED, RENEWAL, Allowance, bound, machine_memory, resident_memory
 from hpo.studyfile import load_study
-from hpo.studyfile.spec import TrainingSpec
+from hpo.studyfile.spec import SearchSpec, TrainingSpec
 
 
 @pytest.fixture
@@ -114,7 +114,8 @@ def test_a_worker_that_grew_lets_its_runs_end_gives_the_rest_back_and_says_so(
     here: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hpo.training.engine, "open_session", FakeSession)
-    spec = SimpleNamespace(name="wine", seed=0, metric=None, base=".", data=None, training=TrainingSpec(memory=1))
+    spec = SimpleNamespace(name="wine", seed=0, metric=None, base=".", data=None, training=TrainingSpec(memory=1),
+                           search=SearchSpec())  # fmt: skip
     monkeypatch.setattr(joining, "from_plain", lambda _: spec)
     dataset = SimpleNamespace(folds=1, fold=lambda i: None, facts=None, metric="accuracy", fingerprint="f")
     monkeypatch.setattr(joining, "load", lambda *_, **__: dataset)

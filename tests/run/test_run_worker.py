@@ -36,9 +36,9 @@ def commits(here: Bench, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     sizes: list[int] = []
     commit = here.queue.commit
 
-    def counted(worker_id: str, finished: Any) -> None:
+    def counted(worker_id: str, finished: Any, reached: Any) -> None:
         sizes.append(len(finished))
-        commit(worker_id, finished)
+        commit(worker_id, finished, reached)
 
     monkeypatch.setattr(here.queue, "commit", counted)
     return sizes
