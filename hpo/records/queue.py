@@ -229,6 +229,19 @@ class Queue:
         with self._db.read() as connection:
             return trial_reading.trials(self._db, connection, stage_id, with_runs=with_runs, numbers=numbers)
 
+    def progress(self, trials: Sequence[TrialRow]) -> tuple[frozenset[int], dict[int, dict[int, float]]]:
+        """Of running trials: the ids of those whose runs of the search have all ended, and what each has come to at
+        rungs (see `TrialRow.rungs`). A look at little, however many hyperparameters they have.
+        """
+        folds = {t.id: sum(r.purpose == "search" for r in t.runs) for t in trials}
+        run = schema.run
+        going = sa.select(run.c.trial_id).where(run.c.purpose == "search", run.c.state.in_(("queued", "running")))
+        with self._db.read() as connection:
+            left = {
+                i for ids in batches(folds) for i in connection.execute(going.where(run.c.trial_id.in_(ids))).scalars()
+            }
+            return frozenset(folds.keys() - left), trial_reading.rungs(connection, folds)
+
     def rungs(self, stage_id: int) -> list[SeenAtRung]:
         """What the stage's runs had come to, by number, fold and epoch."""
         rung, trial = schema.rung, schema.trial

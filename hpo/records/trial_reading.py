@@ -31,7 +31,7 @@ def trials(
     attrs = optuna_tables.attributes(db, connection, in_optuna) if in_optuna else {}
     runs = _runs(connection, {row.id: row.number for row in rows}) if with_runs else {}
     folds = {i: sum(r.purpose == "search" for r in of_trial) for i, of_trial in runs.items()}
-    rungs = _rungs(connection, [row.id for row in rows], folds)
+    seen = rungs(connection, {row.id: folds.get(row.id, 1) for row in rows})
     return [
         TrialRow(
             id=row.id,
@@ -48,7 +48,7 @@ def trials(
             seconds=row.seconds or 0.0,
             optuna_attrs=attrs.get(row.optuna_trial_id, {}),
             runs=tuple(runs.get(row.id, ())),
-            rungs=rungs.get(row.id, {}),
+            rungs=seen.get(row.id, {}),
         )
         for row in rows
     ]
@@ -77,19 +77,20 @@ def _diagnosis(row: sa.Row[Any]) -> Diagnosis | None:
     return Diagnosis(row.diagnosis, row.diagnosis_sentence, json.loads(row.diagnosis_evidence))
 
 
-def _rungs(connection: Connection, trial_ids: Iterable[int], folds: Mapping[int, int]) -> dict[int, dict[int, float]]:
-    """Means over folds by trial and epoch, of the epochs that all folds have reached (a carried trial has one)."""
+def rungs(connection: Connection, folds: Mapping[int, int]) -> dict[int, dict[int, float]]:
+    """What trials have come to, means over their folds (how many, by trial; a carried one has one), by epoch.
+
+    Epochs that not all folds have reached are left out.
+    """
     rung = schema.rung
     found: defaultdict[int, defaultdict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for ids in batches(trial_ids):
+    for ids in batches(folds):
         query = sa.select(rung.c.trial_id, rung.c.epoch, rung.c.value).where(rung.c.trial_id.in_(ids))
         for trial_id, epoch, value in connection.execute(query.order_by(rung.c.trial_id, rung.c.epoch)).all():
             found[trial_id][epoch].append(known(value))
     return {
         trial_id: {
-            epoch: sum(values) / len(values)
-            for epoch, values in by_epoch.items()
-            if len(values) >= folds.get(trial_id, 1)
+            epoch: sum(values) / len(values) for epoch, values in by_epoch.items() if len(values) >= folds[trial_id]
         }
         for trial_id, by_epoch in found.items()
     }

@@ -9,35 +9,57 @@ search even a lone run gets a cohort's slots, for what is tried first is what ot
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from math import ceil
 
 from hpo.records.rows import NewRun, Purpose
 from hpo.run.context import Context
+from hpo.run.lanes import cores_here
 from hpo.run.renewal import machine_memory
 from hpo.space import SearchSpace
-from hpo.training.choosing import FEWEST, slots_for
+from hpo.training.choosing import BLOCK, FEWEST, MOST, epoch_seconds, slots_for
+from hpo.training.devices import gpu_names
 from hpo.values import Configuration, RunRequest, fingerprint
 
 SHARE = 4
 """A cohort may take this part of the machine's memory."""
+EPOCH_SECONDS = 0.05
+"""An epoch of a cohort is to take about so long at least: handing results in and refilling takes a fifth of that."""
+MOST_BLOCKS = 4
 
 
 def new_runs(
-    ctx: Context, space: SearchSpace, asked: Sequence[RunRequest], purpose: Purpose = "search", fewest: int = 1
+    ctx: Context, space: SearchSpace, asked: Sequence[RunRequest], purpose: Purpose = "search", slots: int | None = None
 ) -> list[NewRun]:
     """The runs to queue, in the order asked for: all that are queued together, of whatever structures.
 
-    `fewest`: slots for so many at least, for more are to follow.
+    `slots`: of their cohorts, where more runs are to follow these; None: by how many they are.
     """
     names = [fingerprint(space.structure(request.configuration)) for request in asked]
-    slots = planned(
+    by_name = planned(
         names,
         [request.configuration for request in asked],
         lambda configuration, runs: slots_of(
-            ctx, space, configuration, max(runs, FEWEST if purpose == "search" else 1, fewest)
+            ctx, space, configuration, slots or max(runs, FEWEST if purpose == "search" else 1)
         ),
         lambda structures: ctx.queue.slots(ctx.study.id, structures),
     )
-    return [NewRun(request, purpose, slots[name]) for request, name in zip(asked, names, strict=True)]
+    return [NewRun(request, purpose, by_name[name]) for request, name in zip(asked, names, strict=True)]
+
+
+def cohort_slots(ctx: Context, space: SearchSpace) -> int:
+    """Slots of the cohorts that a search keeps full: a function of machine, data and space alone.
+
+    Enough that every core has a block and that an epoch takes long against what is recorded of it; no more, for what is
+    in training the sampler does not know yet.
+    """
+    if gpu_names():
+        return MOST
+    cores = max(1, cores_here() // ctx.cohorts)
+    if space.model != "mlp":
+        return BLOCK * cores
+    rows = min(len(fold.x_train) for fold in ctx.folds)
+    block = epoch_seconds(space.default(), ctx.dataset.facts, rows, BLOCK)
+    return BLOCK * min(max(cores, ceil(EPOCH_SECONDS / block)), MOST_BLOCKS)
 
 
 def planned(

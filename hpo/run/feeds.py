@@ -1,21 +1,21 @@
 """What a searching stage proposes next, and when: in batches, or slot by slot.
 
-A stage that compares its runs at rungs refills slots as they come free. One that trains every run to its end proposes
-in batches: what is proposed then depends on counts alone, never on which run ended first, so that an interruption
-changes nothing.
+With halving, slots are refilled as they come free. Without it every run trains to its end and proposals come in
+batches: what is proposed then depends on counts alone, never on which run ended first, so that an interruption changes
+nothing.
 """
 
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, inf
 from typing import Protocol
 
 from hpo.metrics import Direction
 from hpo.recipe.rungs import rungs
 from hpo.records.rows import Origin, StageRow
-from hpo.run.batches import LEAST, MOST, batch_size, next_batch, open_structures, room, structures
-from hpo.run.cohorts import slots_of
+from hpo.run.batches import LEAST, batch_size, next_batch, open_structures, room, structures
+from hpo.run.cohorts import cohort_slots, slots_of
 from hpo.run.comparing import rule_of
 from hpo.run.context import Context
 from hpo.run.tally import Tally
@@ -40,6 +40,8 @@ class Feed(Protocol):
 
     judged: bool
     """Whether its trials are compared at rungs."""
+    in_order: bool
+    """Whether a trial is told only after those of smaller numbers, whichever ended first."""
     slots: int | None
     """Of the cohorts that it fills; None: by how many runs are queued together."""
 
@@ -50,7 +52,7 @@ class Feed(Protocol):
         """What to begin now: nothing while enough is in training. `mended`: a remedy to try among these."""
 
     def see(self, number: int, seen: Mapping[int, float]) -> None:
-        """What a trial has come to, by epoch."""
+        """What a trial has come to at rungs, by epoch."""
 
     def tell(self, number: int, value: float | None, *, diverged: bool = False, dropped: bool = False) -> Told:
         """How a trial ended."""
@@ -58,9 +60,7 @@ class Feed(Protocol):
 
 def feed_for(ctx: Context, stage: StageRow, space: SearchSpace, planned: int | None, starts: int, tally: Tally) -> Feed:
     """A stage's feed, rebuilt from its trials."""
-    rule, epochs = rule_of(ctx.spec.search), ctx.spec.budget.epochs
-    compared = ctx.spec.search.halving and stage.name in COMPARING and len(rungs(epochs, rule)) > 1
-    kind: type[Batches | Slots] = Slots if compared else Batches
+    kind: type[Batches | Slots] = Slots if ctx.spec.search.halving else Batches
     return kind(ctx, stage, space, planned, starts, tally)
 
 
@@ -86,6 +86,7 @@ class Batches:
         self, ctx: Context, stage: StageRow, space: SearchSpace, planned: int | None, starts: int, tally: Tally
     ) -> None:
         self._ctx, self._planned, self._starts = ctx, planned, starts
+        self.in_order = ctx.workers == 1
         self._search = Search(
             space, direction=_direction(stage), sampler=ctx.spec.search.sampler,
             seed=(ctx.spec.seed, stage.name, stage.attempt), startup=_startup(planned), history=_history(tally),
@@ -141,20 +142,20 @@ class Slots:
     search stays there.
     """
 
-    judged = True
+    in_order = False
     slots: int | None
 
     def __init__(
         self, ctx: Context, stage: StageRow, space: SearchSpace, planned: int | None, starts: int, tally: Tally
     ) -> None:
         self._space, self._planned, self._starts = space, planned, starts
+        self.judged = stage.name in COMPARING
         folds = ctx.dataset.folds
-        wanted = MOST if planned is None else ceil(planned * folds / (IN_FLIGHT * ctx.cohorts))
-        self.slots = slots = slots_of(ctx, space, space.default(), wanted)
+        self.slots = slots = slots_of(ctx, space, space.default(), cohort_slots(ctx, space))
         self._cohorts = ctx.cohorts if slots > 1 else ctx.workers
         waiting = 0 if ctx.workers == 1 else max(1, slots // 4)
-        each = ceil((slots + waiting) / folds)
-        self._each = each if planned is None else min(each, max(LEAST, planned // IN_FLIGHT) // self._cohorts or 1)
+        most = inf if planned is None else max(LEAST, planned // IN_FLIGHT) / self._cohorts
+        self._each = max(1, int(min(most, ceil((slots + waiting) / folds))))
         self._open: dict[str, _Cohorts] = {}
         self._search = SlotSearch(
             space, direction=_direction(stage), rungs=rungs(ctx.spec.budget.epochs, rule_of(ctx.spec.search)),

@@ -28,8 +28,12 @@ COMPILE = 1.5
 
 def lanes_here() -> int:
     """As many as this process has cores, within bounds; one where there is a GPU, which a cohort fills by itself."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return 1 if gpu_names() else min(MOST, cores)
+    return 1 if gpu_names() else min(MOST, cores_here())
+
+
+def cores_here() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass

@@ -30,7 +30,7 @@ def new_trials(
         for _, p in proposals
     ]
     together = [request for some in asked for request in some]
-    runs: Iterator[NewRun] = iter(new_runs(ctx, space, together, fewest=feed.slots or 1))
+    runs: Iterator[NewRun] = iter(new_runs(ctx, space, together, slots=feed.slots))
     return [
         _trial(space, proposal, origin,
                tuple(replace(next(runs), judged=feed.judged and origin == "sampler") for _ in some))

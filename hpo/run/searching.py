@@ -179,7 +179,7 @@ class StageSearch:
             self._feed.see(number, trial.rungs)
             if _search_ended(trial):
                 ready.append(trial)
-            elif self._ctx.workers == 1 and not self._feed.judged:
+            elif self._feed.in_order:
                 break
         if not ready:
             return

@@ -1,6 +1,7 @@
 """The trials of a searching stage as its leader knows them."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from hpo.records.queue import Queue
 from hpo.records.rows import TrialRow
@@ -31,8 +32,12 @@ class Tally:
         self._take(queue.trials(stage_id))
 
     def read(self, more: Iterable[int] = ()) -> None:
-        """Read what was running again, and trials that were added."""
-        numbers = [*self.running, *more]
+        """Read what has ended of what was running, what others have come to at rungs, and trials that were added."""
+        ended, rungs = self._queue.progress(list(self.running.values()))
+        for trial in list(self.running.values()):
+            if (seen := rungs.get(trial.id, trial.rungs)) != trial.rungs:
+                self.rows[trial.number] = self.running[trial.number] = replace(trial, rungs=seen)
+        numbers = [*(number for number, trial in self.running.items() if trial.id in ended), *more]
         if numbers:
             self._take(self._queue.trials(self._stage_id, numbers=numbers))
 

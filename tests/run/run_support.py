@@ -155,8 +155,8 @@ class FakeSession:
         curve = Curve(*(column for _ in range(6)))
         predictions = np.zeros((4, 2), np.float32)
         return RunResult(
-            Outcome.DONE, curve, request.epochs, 0.5, 0.6, 0.9, self._score(request), 9, 0.1, "fit", "cpu", predictions, (),
-            slots=self.slots,
+            Outcome.DONE, curve, request.epochs, 0.5, 0.6, 0.9, self._score(request), 9, 0.1, "fit", "cpu",
+            predictions, (), slots=self.slots,
         )  # fmt: skip
 
     def free(self, slot: int) -> None:

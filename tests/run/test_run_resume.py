@@ -22,6 +22,7 @@ trials = 12
 epochs = 4
 [search]
 batch = 2
+halving = false
 [recipe]
 proof_seeds = 2
 [space]

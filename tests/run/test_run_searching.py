@@ -34,10 +34,18 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
         yield made
 
 
-def context(here: Bench, *, batch: int | None = 4, plateau: int = 99, folds: int = 1, sampler: str = "random") -> Any:
+def context(
+    here: Bench,
+    *,
+    batch: int | None = 4,
+    plateau: int = 99,
+    folds: int = 1,
+    sampler: str = "random",
+    halving: bool = False,
+) -> Any:
     ctx = SimpleNamespace(
         spec=SimpleNamespace(
-            seed=0, search=SearchSpec(sampler, batch, None, plateau), budget=BudgetSpec(epochs=3),
+            seed=0, search=SearchSpec(sampler, batch, None, plateau, halving), budget=BudgetSpec(epochs=3),
             training=TrainingSpec(),
         ),
         dataset=SimpleNamespace(folds=folds, facts=None), folds=(SimpleNamespace(x_train=range(9)),) * folds,
