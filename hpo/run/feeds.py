@@ -19,6 +19,7 @@ from hpo.run.cohorts import cohort_slots, slots_of
 from hpo.run.comparing import rule_of
 from hpo.run.context import Context
 from hpo.run.tally import Tally
+from hpo.run.trainer import ahead
 from hpo.search.halving import SlotSearch
 from hpo.search.search import Search
 from hpo.search.values import PastTrial, Proposal, Told
@@ -153,8 +154,9 @@ class Slots:
         folds = ctx.dataset.folds
         self.slots = slots = slots_of(ctx, space, space.default(), cohort_slots(ctx, space))
         self._cohorts = ctx.cohorts if slots > 1 else ctx.workers
-        waiting = 0 if ctx.workers == 1 else max(1, slots // 4)
         most = inf if planned is None else max(LEAST, planned // IN_FLIGHT) / self._cohorts
+        # With one slot and nobody else in training the sampler may know everything before it proposes.
+        waiting = ahead(slots) if ctx.workers == 1 else max(1, ahead(slots))
         self._each = max(1, int(min(most, ceil((slots + waiting) / folds))))
         self._open: dict[str, _Cohorts] = {}
         self._search = SlotSearch(

@@ -6,7 +6,8 @@ process.
 
 What happens in lanes is told in an order that no clock decides: each lane has a time of its own, which grows by what
 its epochs are estimated to cost, and the lane that is furthest behind is heard first. So the values that a run is
-compared with at a rung, and the proposals that follow, are the same on a slow day as on a fast one.
+compared with at a rung, and the proposals that follow, are the same on a slow day as on a fast one. For the same reason
+runs that are leased while a lane trains join it with its next step, never with the one that is under way.
 """
 
 import os
@@ -14,7 +15,7 @@ import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hpo.records.rows import LeasedRun
 from hpo.run.trainer import Step, Trainer
@@ -45,6 +46,12 @@ class _Lane:
     epoch: float = 1.0
     """What an epoch of its cohort is estimated to cost."""
     step: Future[Step] | None = None
+    room: int = 0
+    """Runs that it could still take, while a thread is in it."""
+    first: LeasedRun | None = None
+    """One of those that it has, while a thread is in it."""
+    coming: list[LeasedRun] = field(default_factory=list)
+    """Runs that were leased meanwhile."""
 
     @property
     def behind(self) -> tuple[float, int]:
@@ -80,12 +87,14 @@ class Lanes:
 
         `lease`: runs for the session of a run, so many at most; or with None, any.
         """
-        resting = [lane for lane in self._lanes if lane.step is None]
-        for lane in resting:
-            if (first := lane.trainer.first) is not None and lane.trainer.room:
-                lane.trainer.add(lease(first, lane.trainer.room))
-        for lane in resting:
-            if lane.trainer.idle:
+        for lane in self._lanes:
+            first, room = (lane.first, lane.room) if lane.step else (lane.trainer.first, lane.trainer.room)
+            if first is not None and room:
+                runs = lease(first, room)
+                lane.room = room - len(runs)
+                (lane.coming.extend if lane.step else lane.trainer.add)(runs)
+        for lane in self._lanes:
+            if lane.step is None and lane.trainer.idle:
                 runs = lease(None, 0)
                 if not runs:
                     return
@@ -94,21 +103,27 @@ class Lanes:
                 lane.trainer.add(runs)
 
     def drop(self) -> None:
-        """Forget the runs that wait."""
+        """Forget the runs that wait. No lane may be in training."""
         for lane in self._lanes:
             lane.trainer.drop()
 
-    def advance(self, *, begin: bool) -> tuple[Trainer, Step]:
-        """What came of the step of the lane that is furthest behind; see `Trainer.advance`. Not all may be idle."""
-        if len(self._lanes) == 1:
-            return self._lanes[0].trainer, self._lanes[0].trainer.advance(begin=begin)
+    def go_on(self, *, begin: bool) -> None:
+        """Let each lane that has something to do take its next step; without `begin` no waiting run is begun."""
         for lane in self._lanes:
             if lane.step is None and (lane.trainer.training or (begin and not lane.trainer.idle)):
+                lane.room, lane.first = lane.trainer.room, lane.trainer.first
                 lane.step = self._pool.submit(self._advance, lane.trainer, begin)
+
+    def advance(self) -> tuple[Trainer, Step]:
+        """What came of the step of the lane that is furthest behind, which rests now; one must be in training."""
         lane = min((lane for lane in self._lanes if lane.step is not None), key=lambda lane: lane.behind)
         assert lane.step is not None
         step, lane.step = lane.step, None
-        found = step.result()
+        try:
+            found = step.result()
+        finally:
+            lane.trainer.add(lane.coming)
+            lane.coming = []
         self._now = lane.time = lane.time + found.epochs * lane.epoch
         return lane.trainer, found
 
@@ -117,6 +132,7 @@ class Lanes:
         wait([lane.step for lane in self._lanes if lane.step is not None])
         for lane in self._lanes:
             lane.step = None
+            lane.coming = []
             lane.trainer.close()
         self._pool.shutdown()
 

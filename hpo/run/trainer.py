@@ -21,6 +21,11 @@ from hpo.training.session import OutOfMemory, Session
 from hpo.values import Outcome, RunResult
 
 
+def ahead(slots: int) -> int:
+    """Runs that wait for the slots of a cohort in training, while others follow."""
+    return slots // 2
+
+
 @dataclass(frozen=True, eq=False)
 class Ended:
     """A run that has its result, or that raised: anything may, the framework or the user's model."""
@@ -94,8 +99,11 @@ class Trainer:
 
     @property
     def room(self) -> int:
-        """Runs that could begin now besides those that wait; 0 for an idle trainer, which takes any lease."""
-        return 0 if self.idle else max(0, self.slots - len(self._training) - len(self._waiting))
+        """Runs to lease besides those that it has, so that a slot that comes free is filled at once.
+
+        0 for an idle trainer, which takes any lease.
+        """
+        return 0 if self.idle else max(0, self.slots + ahead(self.slots) - len(self._training) - len(self._waiting))
 
     @property
     def slots(self) -> int:

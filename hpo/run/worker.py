@@ -77,9 +77,12 @@ class Worker:
                 self._lanes.drop()
                 self._queue.release(self._worker_id)
                 break
-            trainer, found = self._lanes.advance(begin=begin)
+            self._lanes.go_on(begin=begin)
+            trainer, found = self._lanes.advance()
             if found.ended or found.at_rungs:
-                self._hand_in(found.ended, self._compared(trainer, found))
+                reached = self._compared(trainer, found)
+                self._lanes.go_on(begin=not self._enough())  # it trains while this is recorded
+                self._hand_in(found.ended, reached)
                 return len(found.ended) + len(found.at_rungs)
         return 0
 

@@ -79,7 +79,8 @@ def test_lanes_with_results_that_nobody_has_taken_are_not_idle(here: Bench) -> N
     lanes.take(lambda like, most: leases.pop(0) if leases else [])
     ended = 0
     while not lanes.idle:
-        ended += len(lanes.advance(begin=True)[1].ended)
+        lanes.go_on(begin=True)
+        ended += len(lanes.advance()[1].ended)
         for lane in lanes._lanes:
             if lane.step is not None:
                 lane.step.exception(20)

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from run_support import SPACE, Bench, FakeSession, bench, trained
+from run_support import FACTS, SPACE, Bench, FakeSession, bench, trained
 
 import hpo.training.engine
 from hpo.metrics import METRICS
@@ -48,7 +48,7 @@ def context(
             seed=0, search=SearchSpec(sampler, batch, None, plateau, halving), budget=BudgetSpec(epochs=3),
             training=TrainingSpec(),
         ),
-        dataset=SimpleNamespace(folds=folds, facts=None), folds=(SimpleNamespace(x_train=range(9)),) * folds,
+        dataset=SimpleNamespace(folds=folds, facts=FACTS), folds=(SimpleNamespace(x_train=range(9)),) * folds,
         study=here.study, queue=here.queue, workers=1, deadline=inf, heard=[],
     )  # fmt: skip
     ctx.listener = ctx.heard.append
@@ -208,3 +208,86 @@ def test_where_most_trials_fail_the_reason_is_given(here: Bench, monkeypatch: py
     monkeypatch.setattr(hpo.training.engine, "open_session", refuse)
     with pytest.raises(hpo.errors.Fault, match="3 of 3 trials of tune failed; the last reason: RuntimeError: no such"):
         search(context(here, batch=1), here.stage(), planned=9)
+
+
+def slotted(here: Bench, *, lanes: int = 1, epochs: int = 18, sampler: str = "tpe", folds: int = 1) -> Any:
+    ctx = context(here, sampler=sampler, halving=True, folds=folds)
+    ctx.spec.budget, ctx.cohorts = BudgetSpec(epochs=epochs), lanes
+    worker = here.worker(alone=True, lanes=lanes)
+    ctx.work = worker.step
+    return ctx
+
+
+@pytest.mark.parametrize("lanes", [1, 2])
+@pytest.mark.parametrize("planned", [1, 3, 30])
+def test_slots_are_refilled_until_just_the_planned_trials_have_ended(
+    here: Bench, monkeypatch: pytest.MonkeyPatch, planned: int, lanes: int
+) -> None:
+    monkeypatch.setattr(hpo.training.engine, "open_session", partial(FakeSession, spread=0.2, sound=True))
+    monkeypatch.setattr("hpo.run.cohorts.slots_for", lambda **_: 8)
+    stage = here.stage()
+    found = search(slotted(here, lanes=lanes), stage, planned=planned, may_widen=False)
+    assert (found.new, found.ended) == (planned, f"all {planned} planned trials were used")
+    trials = here.queue.trials(stage.id)
+    assert [t.number for t in trials] == list(range(planned))
+    assert {t.state for t in trials} <= {"complete", "pruned"}
+    for trial in trials:
+        dropped = trial.runs[0].state == "dropped"
+        assert (trial.state, trial.value is None) == (("pruned", True) if dropped else ("complete", False))
+        assert not dropped or trial.origin == "sampler", "what a stage began with is there to be held against"
+    if planned == 30:
+        assert sum(t.state == "pruned" for t in trials) >= 12
+
+
+def test_the_same_seed_refills_the_same_in_any_number_of_tries(
+    here: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hpo.training.engine, "open_session", partial(FakeSession, spread=0.2, sound=True))
+    monkeypatch.setattr("hpo.run.cohorts.slots_for", lambda **_: 8)
+    seen = []
+    for turn in ("first", "second"):
+        (tmp_path / turn).mkdir()
+        with bench(tmp_path / turn) as fresh:
+            found = search(slotted(fresh, lanes=2), fresh.stage(), planned=30, may_widen=False)
+            seen.append([(t.configuration, t.value, t.diagnosis) for t in found.trials])
+    assert seen[0] == seen[1]
+
+
+def test_a_search_in_slots_that_was_cut_off_goes_on_and_loses_nothing(
+    here: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hpo.training.engine, "open_session", partial(FakeSession, spread=0.2, sound=True))
+    monkeypatch.setattr("hpo.run.cohorts.slots_for", lambda **_: 8)
+    stage, broken, calls = here.stage(), slotted(here), list[int]()
+    worker = here.worker("w2", alone=True)
+
+    def work() -> None:
+        calls.append(1)
+        if len(calls) == 6:
+            raise KeyboardInterrupt
+        worker.step()
+
+    broken.work = work
+    with pytest.raises(KeyboardInterrupt):
+        search(broken, stage, planned=30, may_widen=False)
+    worker.close()
+    before = {t.number: t for t in here.queue.trials(stage.id) if t.state != "running"}
+    assert before
+    found = search(slotted(here), stage, planned=30, may_widen=False)
+    assert found.new == 30
+    after = {t.number: t for t in here.queue.trials(stage.id)}
+    assert all(after[number] == trial for number, trial in before.items())
+    assert {t.state for t in after.values()} <= {"complete", "pruned"}
+
+
+def test_folds_are_dropped_together(here: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hpo.training.engine, "open_session", partial(FakeSession, spread=0.2, sound=True))
+    monkeypatch.setattr("hpo.run.cohorts.slots_for", lambda **_: 8)
+    stage, ctx = here.stage(), slotted(here, folds=2)
+    worker = here.worker(alone=True)
+    worker._folds = worker._folds * 2
+    worker._comparing._folds = 2
+    ctx.work = worker.step
+    search(ctx, stage, planned=24, may_widen=False)
+    states = [tuple(r.state for r in t.runs) for t in here.queue.trials(stage.id)]
+    assert set(states) == {("done", "done"), ("dropped", "dropped")}
