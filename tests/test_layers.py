@@ -16,7 +16,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("run", "reports", "dashboard"),
     ("search", "training", "records", "data"),
     ("recipe",),
-    ("studyfile",),
+    ("studyfile", "portfolio"),
     ("space",),
     BOTTOM,
 )
