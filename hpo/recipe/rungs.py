@@ -11,6 +11,7 @@ Laws:
 """
 
 import math
+from bisect import bisect_left, insort
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -42,6 +43,7 @@ class Judge:
         self._rungs, self._rule = rungs, rule
         self._sign = 1.0 if direction == "minimize" else -1.0
         self._costs: dict[int, dict[int, float]] = {rung: {} for rung in rungs}
+        self._sorted: dict[int, list[float]] = {rung: [] for rung in rungs}
 
     @property
     def values(self) -> Mapping[int, Mapping[int, float]]:
@@ -56,9 +58,14 @@ class Judge:
         if not math.isfinite(value):
             for later in self._rungs:
                 if later >= rung:
-                    self._costs[later].setdefault(number, math.inf)
+                    self._set(number, later, math.inf)
         elif rung in self._costs:
-            self._costs[rung].setdefault(number, self._sign * value)
+            self._set(number, rung, self._sign * value)
+
+    def _set(self, number: int, rung: int, cost: float) -> None:
+        if number not in self._costs[rung]:
+            self._costs[rung][number] = cost
+            insort(self._sorted[rung], cost)
 
     def judge(self, values: Mapping[int, tuple[int, float]]) -> set[int]:
         """Of (epoch, objective) by number: the runs that give up their slots.
@@ -78,6 +85,6 @@ class Judge:
         }
 
     def _goes_on(self, rung: int, number: int) -> bool:
-        costs = self._costs[rung]
-        better = sum(cost < costs[number] for cost in costs.values())
-        return better < max(1, len(costs) // self._rule.factor)
+        known = self._sorted[rung]
+        better = bisect_left(known, self._costs[rung][number])
+        return better < max(1, len(known) // self._rule.factor)

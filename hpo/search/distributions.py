@@ -115,6 +115,10 @@ class Terms:
         chosen = {name: self.external(name, x) for name, x in zip(self.names, row, strict=True) if not math.isnan(x)}
         return self._fixed | chosen
 
+    def configuration(self, row: Row) -> Configuration:
+        """The row as a complete configuration."""
+        return self.space.complete(self.active_values(row))
+
     def params_of(self, configuration: Configuration) -> tuple[Param, ...]:
         """The varying and active part of a configuration for Optuna's tables, in the space's order.
 

@@ -68,7 +68,7 @@ class SlotSearch:
         make = Arrays if sampler in ("tpe", "random") else Rebuilt
         self._model: Model = make(self._terms, self._ledger, direction=direction, sampler=sampler, seed=seed)
         self._random = Arrays(self._terms, self._ledger, direction=direction, sampler="random", seed=seed)
-        self._openings = Openings(self._terms, self._ledger, self._settings.outer, seed, slots, planned)
+        self._openings = Openings(self._terms, self._ledger, self._settings.outer, seed)
         for trial in sorted(history, key=lambda t: t.number):
             self._remember(trial)
             for rung, value in sorted((seen or {}).get(trial.number, {}).items()):
@@ -92,15 +92,14 @@ class SlotSearch:
                 raise ValueError(f"trial {number} comes after trial {before}: numbers must grow")
         if not numbers:
             return []
-        fitted = self._fit()
         if within is None:
-            donor = self._openings.next(
-                numbers, self._model if fitted else self._random, [self._row(c) for c in beside]
-            )
-        elif self._openings.stays(within, numbers[0], self._model if fitted else self._random):
+            donor = self._openings.next(beside)
+        elif self._openings.stays(within):
             donor = self._row(within)
         else:
             return []
+        numbers = numbers[: self._openings.room(donor)]
+        fitted = self._fit()
         drawn = [n for n in numbers if not fitted or self._drawn(n)]
         found: dict[int, tuple[Row, Mapping[str, str]]] = {}
         # Random ones first: the model's keep away from what runs beside them.

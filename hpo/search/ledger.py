@@ -26,9 +26,13 @@ class Ledger:
         self._running = np.zeros(64, dtype=bool)
         self._structures = np.zeros(64, dtype=np.intp)
         self._at: dict[int, int] = {}
-        self._names: dict[str, int] = {}
+        self._places = np.zeros(64, dtype=np.intp)
+        self.keys: dict[str, int] = {}
+        """Structures by name, numbered by first use."""
         self.donors: list[Row] = []
         """By structure: a row that has it."""
+        self.counts: list[int] = []
+        """By structure: its trials."""
 
     def __len__(self) -> int:
         return len(self._at)
@@ -48,16 +52,21 @@ class Ledger:
 
     @property
     def structures(self) -> NDArray[np.intp]:
-        """(trials,) of which structure each is, counted by first use."""
+        """(trials,) of which structure each is, as in `keys`."""
         return self._structures[: len(self)]
+
+    @property
+    def places(self) -> NDArray[np.intp]:
+        """(trials,) how many trials of its structure came before each."""
+        return self._places[: len(self)]
 
     def key(self, configuration: Configuration) -> str:
         """A structure's name."""
         return fingerprint(self._terms.space.structure(configuration))
 
     def structure(self, configuration: Configuration) -> int | None:
-        """A structure's place in `donors`; None where no trial had it."""
-        return self._names.get(self.key(configuration))
+        """A structure's number; None where no trial had it."""
+        return self.keys.get(self.key(configuration))
 
     def add(self, number: int, row: Row, configuration: Configuration, *, running: bool) -> None:
         """Raises ValueError where the number is not larger than every number known."""
@@ -66,13 +75,16 @@ class Ledger:
             self._costs = np.concatenate([self._costs, np.full_like(self._costs, math.nan)])
             self._running = np.concatenate([self._running, np.zeros_like(self._running)])
             self._structures = np.concatenate([self._structures, np.zeros_like(self._structures)])
+            self._places = np.concatenate([self._places, np.zeros_like(self._places)])
         self.trials.add(number, row, "running")
         key = self.key(configuration)
-        if key not in self._names:
-            self._names[key] = len(self.donors)
+        s = self.keys.setdefault(key, len(self.keys))
+        if s == len(self.donors):
             self.donors.append(list(row))
+            self.counts.append(0)
         self._at[number] = k
-        self._running[k], self._structures[k] = running, self._names[key]
+        self._running[k], self._structures[k], self._places[k] = running, s, self.counts[s]
+        self.counts[s] += 1
 
     def see(self, number: int, epoch: int, value: float) -> None:
         """Take an objective: what is known stays; NaN or infinite is worst at this and all later rungs."""

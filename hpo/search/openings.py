@@ -1,56 +1,119 @@
-"""The outer level: which structure a cohort is opened for, and when it is given up for another."""
+"""The outer level: which structure a cohort is opened for, and when it is given up for another.
 
-from collections import Counter
-from collections.abc import Sequence
+Asynchronous halving over structures. A structure is tried with a few runs first (a new program costs its compilation,
+so do not fill a cohort for one that is nothing); it gets `factor` times as many as it had where the best of these is
+among the better ones: one in `factor`, held against the same count of first runs of each other structure that had as
+many, at the highest rung that its own came to. What may go on comes first, those with more runs before those with
+fewer; where nothing may, a structure is opened that no trial had, drawn at random.
+
+Asking the sampler for structures was far worse (`benchmarks/search/README.md`): what it has seen is mostly the
+structures that it asked for, so it stays in one of the first.
+
+Everything here follows from the trials' records: nothing is remembered between calls.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
+import numpy as np
+
+from hpo.search.density import Floats
 from hpo.search.distributions import Row, Terms
 from hpo.search.ledger import Ledger
-from hpo.search.refills import Model
+from hpo.search.tpe import Sampler
+from hpo.search.trials import Trials
 from hpo.values import Configuration
 
-VOTES = 16
-"""Proposals that are looked at to see which structure the sampler asks for."""
+LOOKS = 256
+"""Random configurations whose structures can be opened: those that take much of the space come early."""
 
 
 @dataclass(frozen=True)
 class Outer:
     """The settings of the outer level."""
 
-    visit: int = 4
-    """So many runs a slot are begun in a structure before the sampler is asked whether it shall stay."""
+    tried: int = 8
+    """Runs that a structure begins with; no more are begun before a value of theirs is known."""
+    factor: int = 3
+    """One in so many structures goes on, with so many times the runs. At least 2."""
 
 
 class Openings:
     """Decides on the structures of a stage's cohorts."""
 
-    def __init__(
-        self, terms: Terms, ledger: Ledger, settings: Outer, seed: tuple[str | int, ...], slots: int,
-        planned: int | None,
-    ) -> None:  # fmt: skip
-        self._terms, self._ledger, self._settings = terms, ledger, settings
-        self._seed, self._slots, self._planned = seed, slots, planned
+    def __init__(self, terms: Terms, ledger: Ledger, settings: Outer, seed: tuple[str | int, ...]) -> None:
+        self._terms, self._ledger, self._settings, self._seed = terms, ledger, settings, seed
 
-    def next(self, numbers: Sequence[int], model: Model, beside: Sequence[Row]) -> Row:
-        """A row of the structure to open."""
-        taken = {self._key(row) for row in beside}
-        asked = self._asked(numbers[0], model)
-        votes = Counter(key for key, _ in asked if key not in taken) or Counter(key for key, _ in asked)
-        most = votes.most_common(1)[0][0]
-        return next(row for key, row in asked if key == most)
+    def next(self, beside: Sequence[Configuration]) -> Row:
+        """A row of the structure to open, another than those `beside` where there is one."""
+        ledger = self._ledger
+        taken = {ledger.key(configuration) for configuration in beside}
+        known = [s for s, key in enumerate(ledger.keys) if key not in taken]
+        for s in sorted(known, key=lambda s: (-ledger.counts[s], s)):
+            if self._goes_on(s):
+                return ledger.donors[s]
+        new = next((row for key, row in self._looked.items() if key not in taken and key not in ledger.keys), None)
+        if new is not None:
+            return new
+        bests = self._bests(len(ledger))
+        return ledger.donors[min(known or range(len(ledger.keys)), key=lambda s: (*bests[s, ::-1], s))]
 
-    def stays(self, within: Configuration, number: int, model: Model) -> bool:
-        """Whether a cohort of that structure goes on to be refilled."""
-        structure = self._ledger.structure(within)
-        begun = int((self._ledger.structures == structure).sum()) if structure is not None else 0
-        if begun < self._settings.visit * self._slots:
-            return True
-        votes = Counter(key for key, _ in self._asked(number, model))
-        return votes.most_common(1)[0][0] == self._ledger.key(within)
+    def stays(self, within: Configuration) -> bool:
+        """Whether a cohort of that structure is refilled."""
+        s = self._ledger.structure(within)
+        return s is None or self._only or self._goes_on(s)
 
-    def _asked(self, first: int, model: Model) -> list[tuple[str, Row]]:
-        asked = model.propose(range(first, first + VOTES), None)
-        return [(self._key(row), row) for row, _ in asked.values()]
+    def room(self, donor: Row) -> int | None:
+        """How many runs of the structure may be begun now; None: any number."""
+        s = self._ledger.structure(self._terms.configuration(donor))
+        if self._only or (s is not None and self._known(s)):
+            return None
+        return max(1, self._settings.tried - (0 if s is None else self._ledger.counts[s]))
 
-    def _key(self, row: Row) -> str:
-        return self._ledger.key(self._terms.space.complete(self._terms.active_values(row)))
+    def _goes_on(self, s: int) -> bool:
+        """Whether a structure that was tried deserves more runs."""
+        tried, factor = self._settings.tried, self._settings.factor
+        counts = np.array(self._ledger.counts)
+        if counts[s] < tried or not self._known(s):
+            return bool(counts[s] < tried)
+        level = tried
+        while level * factor <= counts[s]:
+            level *= factor
+        rivals = counts >= level
+        if rivals.sum() < factor and not self._looked.keys() <= self._ledger.keys.keys():
+            return False  # nothing to be better than
+        bests = self._bests(level)
+        finite = np.flatnonzero(np.isfinite(bests[s]))
+        if not len(finite):
+            return False
+        better = int((bests[rivals, finite[-1]] < bests[s, finite[-1]]).sum())
+        return better < max(1, int(rivals.sum()) // factor)
+
+    def _known(self, s: int) -> bool:
+        """Whether a value of the structure's is known; of one that diverged too."""
+        return not np.isnan(self._ledger.costs[self._ledger.structures == s]).all()
+
+    def _bests(self, first: int) -> Floats:
+        """(structures, rungs): the lowest cost among so many first runs of each; infinite where there is none."""
+        ledger = self._ledger
+        found = np.full((len(ledger.keys), ledger.costs.shape[1]), np.inf)
+        early = ledger.places < first
+        costs = ledger.costs[early]
+        np.minimum.at(found, ledger.structures[early], np.where(np.isnan(costs), np.inf, costs))
+        return found
+
+    @property
+    def _only(self) -> bool:
+        """Whether there is but one structure."""
+        return len(self._looked) == 1 and self._ledger.keys.keys() <= self._looked.keys()
+
+    @cached_property
+    def _looked(self) -> Mapping[str, Row]:
+        """Structures by name, each with a row that has it, in the order in which they are opened."""
+        none = Trials(len(self._terms.names))
+        sampler = Sampler(self._terms, none, direction="minimize", seed=(*self._seed, "structures"), startup=None)
+        found: dict[str, Row] = {}
+        for row in sampler.propose(range(LOOKS)).values():
+            found.setdefault(self._ledger.key(self._terms.configuration(row)), row)
+        return found

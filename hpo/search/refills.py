@@ -1,9 +1,12 @@
-"""Where refills come from: a sampler fitted on what the ledger says is known, bound to one structure or free."""
+"""Where refills come from: a sampler fitted on what the ledger says is known, bound to one structure."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+import numpy as np
+
 from hpo.metrics import Direction
+from hpo.search.density import Axis
 from hpo.search.distributions import Row, Terms
 from hpo.search.ledger import Ledger
 from hpo.search.samplers import learns_from_values
@@ -12,6 +15,8 @@ from hpo.search.structures import grafted, structural
 from hpo.search.tpe import Sampler
 from hpo.search.trials import STATES
 from hpo.search.values import PastTrial, TrialState
+from hpo.seeds import derive
+from hpo.space import IntRange
 from hpo.values import Configuration
 
 KERNELS = 500
@@ -27,23 +32,54 @@ class Model(Protocol):
     study_attrs: Mapping[str, str]
     """Study system attributes, with which stock Optuna could go on: JSON by key."""
 
-    def propose(self, numbers: Sequence[int], donor: Row | None, beside: Sequence[Row] = ()) -> Found:
-        """Rows for numbers, each knowing those before it and `beside` as running; with `donor`'s structure, if any."""
+    def propose(self, numbers: Sequence[int], donor: Row, beside: Sequence[Row] = ()) -> Found:
+        """Rows for numbers, each knowing those before it and `beside` as running; all of `donor`'s structure."""
 
     def note(self, number: int, attrs: Mapping[str, str]) -> None:
         """What the records hold of a trial for the sampler."""
 
 
-def of_structure(terms: Terms, row: Row, donor: Row) -> Row:
-    """The row, or the nearest thing to it that has the donor's structure."""
-    for found in (row, grafted(terms, row, donor)):
-        if _structure(terms, found) == _structure(terms, donor):
-            return found
-    return list(donor)
+class Home:
+    """A structure that refills are bound to."""
 
+    def __init__(self, terms: Terms, donor: Row) -> None:
+        self._terms, self.donor = terms, donor
+        self._structure = self._of(donor)
+        self.held = structural(terms, donor)
+        """Columns that decide it, with the donor's values."""
+        self.free: dict[int, Axis] = {}
+        """Columns among these with more than one value that it can have."""
+        for c, h in enumerate(terms.space.varying):
+            if c in self.held and isinstance(h.range, IntRange):
+                low, high = (self._end(c, end) for end in (h.range.low, h.range.high))
+                if low < high:
+                    self.free[c] = Axis(float(low), float(high), h.range.log, whole=True)
 
-def _structure(terms: Terms, row: Row) -> Configuration:
-    return terms.space.structure(terms.space.complete(terms.active_values(row)))
+    def bind(self, row: Row) -> Row:
+        """The row, or the nearest thing to it that has the structure."""
+        if self._of(row) == self._structure:
+            return row
+        grown = grafted(self._terms, row, self.donor)
+        return grown if self._of(grown) == self._structure else list(self.donor)
+
+    def _of(self, row: Row) -> Configuration:
+        return self._terms.space.structure(self._terms.configuration(row))
+
+    def _end(self, column: int, end: int) -> int:
+        """The value farthest towards `end` with which the structure stays: wider networks share a program in a row."""
+        inside = int(self.held[column])
+        if self._stays(column, end):
+            return end
+        outside = end
+        while abs(outside - inside) > 1:
+            middle = (outside + inside) // 2
+            inside, outside = (middle, outside) if self._stays(column, middle) else (inside, middle)
+        return inside
+
+    def _stays(self, column: int, value: int) -> bool:
+        row = list(self.donor)
+        row[column] = value
+        return self._of(row) == self._structure
 
 
 class Arrays:
@@ -52,17 +88,23 @@ class Arrays:
     def __init__(
         self, terms: Terms, ledger: Ledger, *, direction: Direction, sampler: str, seed: tuple[str | int, ...]
     ) -> None:
-        self._terms = terms
+        self._terms, self._ledger, self._seed = terms, ledger, seed
+        self._homes: dict[str, Home] = {}
         self.study_attrs: Mapping[str, str] = {}
         startup = 0 if sampler == "tpe" else None
         self._sampler = Sampler(terms, ledger.trials, direction=direction, seed=seed, startup=startup, kernels=KERNELS)
 
-    def propose(self, numbers: Sequence[int], donor: Row | None, beside: Sequence[Row] = ()) -> Found:
-        if donor is None:
-            return {n: (row, {}) for n, row in self._sampler.propose(numbers, beside=beside).items()}
-        held = structural(self._terms, donor)
-        rows = self._sampler.propose(numbers, dict.fromkeys(numbers, held), beside)
-        return {n: (of_structure(self._terms, row, donor), {}) for n, row in rows.items()}
+    def propose(self, numbers: Sequence[int], donor: Row, beside: Sequence[Row] = ()) -> Found:
+        key = self._ledger.key(self._terms.configuration(donor))
+        if key not in self._homes:
+            self._homes[key] = Home(self._terms, donor)
+        home = self._homes[key]
+        held = {n: dict(home.held) for n in numbers}
+        for n, own in held.items() if home.free else ():
+            stream = np.random.default_rng(derive(*self._seed, "within", n))
+            own |= {c: axis.uniform_at(stream.random()) for c, axis in home.free.items()}
+        rows = self._sampler.propose(numbers, held, beside)
+        return {n: (home.bind(row), {}) for n, row in rows.items()}
 
     def note(self, number: int, attrs: Mapping[str, str]) -> None:
         pass
@@ -79,13 +121,12 @@ class Rebuilt:
         self._attrs: list[Mapping[str, str]] = []
         self.study_attrs: Mapping[str, str] = {}
 
-    def propose(self, numbers: Sequence[int], donor: Row | None, beside: Sequence[Row] = ()) -> Found:
-        within = None if donor is None else self._configuration(donor)
+    def propose(self, numbers: Sequence[int], donor: Row, beside: Sequence[Row] = ()) -> Found:
         search = Search(
             self._terms.space, direction=self._direction, sampler=self._sampler, seed=self._seed, startup=0,
             history=self._history(),
         )  # fmt: skip
-        asked = search.ask(numbers, within=within)
+        asked = search.ask(numbers, within=self._terms.configuration(donor))
         return {p.number: (self._terms.row(p.params), p.attrs) for p in asked}
 
     def note(self, number: int, attrs: Mapping[str, str]) -> None:
@@ -105,8 +146,7 @@ class Rebuilt:
             state, value = states[k], values[k]
             if state == "pruned" and worst is not None and learns_from_values(self._sampler):
                 state, value = "complete", worst
-            found.append(PastTrial(number, self._configuration(trials.rows[k].tolist()), value, state, self._attrs[k]))
+            found.append(
+                PastTrial(number, self._terms.configuration(trials.rows[k].tolist()), value, state, self._attrs[k])
+            )
         return found
-
-    def _configuration(self, row: Row) -> Configuration:
-        return self._terms.space.complete(self._terms.active_values(row))

@@ -68,6 +68,6 @@ def grafted(terms: Terms, row: Row, donor: Row) -> list[float]:
     for c, (h, own, other) in enumerate(zip(terms.space.varying, row, donor, strict=True)):
         if h.name in terms.inactive(terms.active_values(found)):  # conditions look back only
             continue
-        middle = float(Axis.of(terms.distributions[h.name]).uniform_at(0.5))
-        found[c] = next(x for x in (held.get(c, math.nan), own, other, middle) if not math.isnan(x))
+        known = [x for x in (held.get(c, math.nan), own, other) if not math.isnan(x)]
+        found[c] = known[0] if known else Axis.of(terms.distributions[h.name]).uniform_at(0.5)
     return found

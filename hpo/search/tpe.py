@@ -87,11 +87,11 @@ class Sampler:
         for group in self._groups:
             active = [n for n in numbers if group.gate not in self._terms.inactive(self._terms.active_values(rows[n]))]
             modelled = group.varying if split is not None else []
-            for n in active:
-                for c in group.columns:
-                    if c not in modelled:
-                        given = held.get(n, {}).get(c)
-                        rows[n][c] = self._axes[c].uniform_at(shares[n][c]) if given is None else given
+            for c in (c for c in group.columns if c not in modelled and active):
+                drawn = self._axes[c].uniform(np.array([shares[n][c] for n in active])).tolist()
+                for n, value in zip(active, drawn, strict=True):
+                    given = held.get(n, {}).get(c)
+                    rows[n][c] = value if given is None else given
             if split is None or not active or not modelled:
                 continue
             chosen = self._chosen(
