@@ -7,7 +7,7 @@ import optuna
 from replay import Direction
 
 from hpo.search import Search
-from hpo.search.distributions import Terms, draw
+from hpo.search.distributions import draw
 from hpo.search.values import Proposal
 from hpo.space import SearchSpace
 from hpo.values import Configuration
@@ -16,11 +16,11 @@ STARTUP = 10
 
 
 class Plain:
-    """Whole trainings, in batches as wide as there are slots: random, or TPE."""
+    """Whole trainings, in batches as wide as there are slots, of any structures: random, TPE or GP."""
 
-    def __init__(self, space: SearchSpace, direction: Direction, epochs: int, seed: int, sampler: str) -> None:
+    def __init__(self, space: SearchSpace, direction: Direction, seed: int, sampler: str) -> None:
         self._search = Search(space, direction=direction, sampler=sampler, seed=(seed, "plain"), startup=STARTUP)
-        self._epochs, self._next = epochs, 0
+        self._next = 0
 
     def begin(self, count: int, *, within: Configuration | None = None) -> list[Proposal]:
         if within is not None:
@@ -29,7 +29,7 @@ class Plain:
         return self._search.ask(range(self._next - count, self._next))
 
     def report(self, values: Mapping[int, tuple[int, float]], done: Collection[int]) -> set[int]:
-        ended = {n for n, (e, v) in values.items() if n in done or not math.isfinite(v)}
+        ended = {n for n, (_, v) in values.items() if n in done or not math.isfinite(v)}
         for number in ended:
             value = values[number][1]
             self._search.tell(number, value if math.isfinite(value) else None, diverged=not math.isfinite(value))
@@ -37,7 +37,7 @@ class Plain:
 
 
 class Pruned:
-    """Stock Optuna, one trial at a time: its TPE or random sampler with a pruner."""
+    """Stock Optuna: its TPE or random sampler with a pruner; the whole batch before another."""
 
     def __init__(
         self, space: SearchSpace, direction: Direction, epochs: int, seed: int, pruner: str, sampler: str = "tpe"
@@ -48,7 +48,7 @@ class Pruned:
         }[pruner]()
         drawn = optuna.samplers.TPESampler(seed=seed) if sampler == "tpe" else optuna.samplers.RandomSampler(seed=seed)
         self._study = optuna.create_study(direction=direction, sampler=drawn, pruner=made)
-        self._space, self._epochs, self._terms = space, epochs, Terms(space)
+        self._space = space
         self._trials: dict[int, optuna.Trial] = {}
 
     def begin(self, count: int, *, within: Configuration | None = None) -> list[Proposal]:

@@ -14,3 +14,8 @@ COMPILE = 20.0
 def epoch(runs: int) -> float:
     """Of a cohort with so many runs in training."""
     return float(np.interp(runs, RUNS, COSTS)) + SLOPE * max(0, runs - RUNS[-1])
+
+
+def compilation(epochs: int, trained_for: int) -> float:
+    """In epochs of a table that shows `epochs` of a training of so many."""
+    return COMPILE * epochs / trained_for

@@ -35,8 +35,8 @@ from hpo.values import Configuration
 class Refill:
     """The settings of refills."""
 
-    enough: int = 8
-    """Values that a rung needs before the sampler is fitted on it."""
+    enough: int = 16
+    """Values that a rung needs before the sampler is fitted on it; refills are random until then."""
     random: float = 0.2
     """Share of refills that stay random."""
     outer: Outer = field(default_factory=Outer)
@@ -62,7 +62,7 @@ class SlotSearch:
         check_sampler(sampler)
         self._space, self._direction, self._sampler, self._seed = space, direction, sampler, seed
         self._settings = settings or Refill()
-        self._startup = max(startup, self._settings.enough)
+        self._startup = startup
         self._terms = Terms(space)
         self._ledger = Ledger(self._terms, rungs, direction)
         make = Arrays if sampler in ("tpe", "random") else Rebuilt
@@ -141,10 +141,11 @@ class SlotSearch:
 
     def _fit(self) -> bool:
         """Let the model know what is known; whether that is enough for one."""
-        self._ledger.set_for(rung := self._ledger.fitted(self._settings.enough))
+        rung = self._ledger.fitted(self._settings.enough)
+        self._ledger.set_for(rung)
         if self._sampler in ("random", "qmc"):
             return True
-        return rung is not None and self._ledger.fitted(self._startup) is not None
+        return rung is not None and self._ledger.known >= self._startup
 
     def _drawn(self, number: int) -> bool:
         """Whether a refill stays random."""

@@ -104,13 +104,22 @@ class Ledger:
             beyond = np.isnan(row) & (np.cumsum(~np.isnan(row)[::-1])[::-1] == 0)
             row[beyond] = self._sign * value
 
+    @property
+    def known(self) -> int:
+        """Trials of which anything is known."""
+        return int((~np.isnan(self.costs)).any(axis=1).sum())
+
     def is_running(self, number: int) -> bool:
         return number in self._at and bool(self._running[self._at[number]])
 
     def fitted(self, enough: int) -> int | None:
-        """The highest rung's place that has enough finite values; None where there is none."""
+        """The highest rung's place that has enough finite values; None where there is none.
+
+        The first of several does not count: what is best there is what starts fast, and a model of it misleads.
+        """
         counts = np.isfinite(self.costs).sum(axis=0)
-        return next((c for c in reversed(range(len(self._rungs))) if counts[c] >= enough), None)
+        first = min(1, len(self._rungs) - 1)
+        return next((c for c in reversed(range(first, len(self._rungs))) if counts[c] >= enough), None)
 
     def set_for(self, rung: int | None) -> None:
         """Let `trials` say what is known at a rung: what did not come so far and runs no more counts as failed."""
