@@ -3,7 +3,6 @@
 import pytest
 
 from hpo.recipe.flow import Done, Next, allotment, latest, next_stage, sent_back
-from hpo.recipe.stopping import effect, patience, plateau
 from hpo.values import Verdict
 
 
@@ -60,20 +59,3 @@ def test_a_widened_attempt_gets_what_the_first_left_over() -> None:
 
 def test_no_bound_in_trials_stays_none() -> None:
     assert allotment([], "tune", None) is None
-
-
-def test_plateau_counts_trials_since_the_best() -> None:
-    assert not plateau([3.0, 2.0, 2.5, 2.5], 3)
-    assert plateau([3.0, 2.0, 2.5, None, 2.0], 3)
-    assert not plateau([], 1)
-    assert not plateau([1.0, 2.0, 2.0, 2.0], 3, carried=3)
-    assert plateau([1.0, 2.0, 2.0, 2.0], 1, carried=3)
-    assert patience(60, None) == 30
-    assert patience(8, None) == 10
-    assert patience(60, 5) == 5
-
-
-def test_effect_is_the_gain_of_more() -> None:
-    assert effect([1, 2, 3, 4, 5, 6], [6, 5, 4, 3, 2, 1]) == pytest.approx(3.0)
-    assert effect([1, 2, 3], [3, 2, 1]) == 0.0
-    assert effect([1] * 8, list(range(8))) == 0.0
