@@ -17,7 +17,7 @@ from hpo.recipe.judging import Bar, Tried, complete, ranked
 from hpo.recipe.mending import next_configuration
 from hpo.recipe.rungs import rungs
 from hpo.recipe.stages import EDGE_CHECK
-from hpo.recipe.stopping import patience, plateau
+from hpo.recipe.stopping import ended, noise_of, patience
 from hpo.records.rows import ClosedTrial, NewTrial, Origin, RunRow, StageRow, TrialRow
 from hpo.run.batches import edge_check
 from hpo.run.closing import Seen, at_rungs, closed, mean, read, tried
@@ -103,21 +103,22 @@ class StageSearch:
 
     def _ended(self) -> str | None:
         """Why no more is proposed, in words; None while the search goes on."""
-        new, planned = self._tally.new, self._task.planned
-        if planned is not None and new >= planned:
-            return f"all {planned} planned trials were used"
-        if self._task.seconds is not None and monotonic() > self._deadline:
-            seconds = self._task.seconds
-            return f"its {seconds:.0f} s were used up" if seconds >= 1 else "no time was left for more"
-        if plateau(self._tally.costs, self._patience, len(self._task.carried)):
-            return f"the last {self._patience} trials brought nothing better"
-        if self._task.may_widen and self._at_check(new, planned):
+        new, planned, seconds = self._tally.new, self._task.planned, self._task.seconds
+        spent = monotonic() - self._began
+        why = ended(
+            self._tally.costs, noise=noise_of(self._bar, self._stage.objective), patience=self._patience, new=new,
+            planned=planned, carried=len(self._task.carried), seconds=seconds, spent=spent,
+        )  # fmt: skip
+        # Where all trials are alike, the range may be what is wrong: nothing settles before its ends were looked at.
+        in_time = seconds is None or spent <= seconds
+        early = why is not None and in_time and planned is not None and new < edge_check(planned)
+        if self._task.may_widen and (early or (why is None and self._at_check(new, planned))):
             if self._tally.running:
                 return _EDGES  # for now: nothing more is proposed until all that was has ended
             self._looked_late = self._late()
             if self._edges(self._tried()):
                 return _EDGES
-        return None
+        return why
 
     def _at_check(self, new: int, planned: int | None) -> bool:
         """Edges are looked at when just so many trials are proposed, and once when so much of the time is gone."""

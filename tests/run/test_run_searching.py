@@ -12,6 +12,7 @@ from run_support import FACTS, SPACE, Bench, FakeSession, bench, trained
 
 import hpo.training.engine
 from hpo.metrics import METRICS
+from hpo.recipe.edges import Edge
 from hpo.recipe.judging import Bar, Baseline
 from hpo.recipe.noise import Noise
 from hpo.records.rows import StageRow
@@ -19,6 +20,7 @@ from hpo.run.events import TrialFinished
 from hpo.run.searching import StageSearch, Task
 from hpo.run.tally import Tally
 from hpo.search.search import Search
+from hpo.space import FloatRange
 from hpo.studyfile.spec import BudgetSpec, SearchSpec, TrainingSpec
 from hpo.values import fingerprint
 
@@ -74,8 +76,23 @@ def test_just_the_planned_trials_are_trained(here: Bench, planned: int, batch: i
 
 def test_a_plateau_ends_a_search_without_a_bound_in_trials(here: Bench) -> None:
     found = search(context(here, plateau=6), here.stage())
-    assert found.ended == "the last 6 trials brought nothing better"
+    assert found.ended == "the last 6 trials brought nothing better than the noise (0.014)"
     assert found.new == 10  # the start, and two batches of four: every value is the same
+
+
+def test_a_search_that_settles_early_looks_at_the_ends_of_its_ranges_first(
+    here: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where every trial is alike because the range ends too early, stopping would hide it."""
+    looked: list[int] = []
+    edge = Edge("learning_rate", "high", 4, 4, FloatRange(1e-5, 1e-3, True), FloatRange(1e-5, 1e-1, True))
+    monkeypatch.setattr(StageSearch, "_edges", lambda _, trials: looked.append(len(trials)) or (edge,))
+    found = search(context(here, plateau=6), here.stage(), planned=40)
+    assert found.edges == (edge,)
+    assert found.new == looked[0] == 10
+    looked.clear()
+    found = search(context(here, plateau=6), here.stage("tune"), planned=40, may_widen=False)
+    assert (found.ended, looked) == ("the last 6 trials brought nothing better than the noise (0.014)", [])
 
 
 def test_without_time_the_starts_alone_are_trained(here: Bench) -> None:
