@@ -28,7 +28,7 @@ RESERVED = {
     "optuna": ("search", "dashboard"), "optuna_dashboard": ("dashboard",),
     "sqlalchemy": ("records",), "alembic": ("records",),
     "matplotlib": ("reports",), "jinja2": ("reports",),
-    "sklearn": ("training", "data"), "pyarrow": ("data", "reports"),
+    "sklearn": ("training", "data", "search"), "pyarrow": ("data", "reports"),
 }  # fmt: skip
 """Packages of others, and who alone may import them."""
 

@@ -5,6 +5,7 @@ Decisions: `go on`; `widen` (the stage goes on as another attempt in a wider spa
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import isfinite
 from typing import Any
 
@@ -12,6 +13,7 @@ from hpo.metrics import Metric
 from hpo.numbers import number, signed
 from hpo.recipe.diagnosis import GAP_IN_NOISE, has_gap
 from hpo.recipe.edges import Edge
+from hpo.recipe.insight import Insight, insight_figures, insight_to_plain
 from hpo.recipe.judging import Bar, Baseline, Proved, Tried, best, complete, counted
 from hpo.recipe.noise import Noise
 from hpo.recipe.stages import CAPACITY
@@ -224,17 +226,12 @@ def _capacity(chosen: Proved, bar: Bar, gate_passed: bool, can_grow: Sequence[st
     return "more capacity", lacks + f" Back to overfit with more of {', '.join(can_grow)}."
 
 
-def on_tune(
-    trials: Sequence[Tried], contenders: Sequence[Proved], bar: Bar, *, sensitivity: Mapping[str, float], ended: str
-) -> Verdict:
-    """The best configuration by fresh seeds, whether its gain is proved, and what it is sensitive to."""
+def on_tune(trials: Sequence[Tried], contenders: Sequence[Proved], bar: Bar, *, ended: str) -> Verdict:
+    """The best configuration by fresh seeds, and whether its gain is proved."""
     sign = bar.metric.sign
     chosen = max(contenders, key=lambda c: sign * c.mean)
     top = best(trials, sign)
     sentence = f"{counted(trials)}; {ended}. " + _proof_sentence(contenders, chosen, bar)
-    leading = sorted(((n, share) for n, share in sensitivity.items() if share >= 0.005), key=lambda item: -item[1])[:3]
-    if leading:
-        sentence += " Most sensitive to " + ", ".join(f"{n} ({share:.0%})" for n, share in leading) + "."
     behind = bar.behind(chosen.mean)
     rival = bar.to_beat.replace("_", " ")
     if not isfinite(behind):
@@ -248,11 +245,18 @@ def on_tune(
     figures = {
         "chosen_trial": float(chosen.trial.number), "best_trial": float(top.number), "best_value": _value(top),
         "fresh_mean": chosen.mean, "behind": behind, "gap": chosen.gap, "trials": float(len(trials)),
-    } | {f"sensitivity_{n}": share for n, share in sensitivity.items()} | _comparison_figures(chosen)  # fmt: skip
+    } | _comparison_figures(chosen)  # fmt: skip
     return Verdict(
         "go on", sentence, figures,
         {"chosen": chosen.trial.number, "configuration": dict(chosen.trial.configuration)},
     )  # fmt: skip
+
+
+def with_insight(verdict: Verdict, found: Insight) -> Verdict:
+    """The verdict with what the stage taught about its hyperparameters: in its sentence, its figures, and handed on."""
+    sentence = f"{verdict.sentence} {found.sentence}".strip()
+    hands_on = {**verdict.hands_on, "insight": insight_to_plain(found)}
+    return replace(verdict, sentence=sentence, figures={**verdict.figures, **insight_figures(found)}, hands_on=hands_on)
 
 
 def _proof_sentence(contenders: Sequence[Proved], chosen: Proved, bar: Bar) -> str:

@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import inf
 
+from hpo.recipe.edges import Ranked, crowded_edges
 from hpo.recipe.flow import Done, Next, sent_back
-from hpo.recipe.judging import Bar, Tried, complete, counted
+from hpo.recipe.insight import Insight, insight
+from hpo.recipe.judging import Bar, Tried, complete, counted, ranked
 from hpo.recipe.mending import told
 from hpo.recipe.stages import with_more_capacity
 from hpo.recipe.stopping import effect
-from hpo.recipe.verdicts import bar_from, on_overfit, on_regularize, on_tune, on_widening
+from hpo.recipe.verdicts import bar_from, on_overfit, on_regularize, on_tune, on_widening, with_insight
 from hpo.records.rows import StageRow
 from hpo.run.baseline import network_baseline
 from hpo.run.budget import used_up
@@ -19,7 +22,6 @@ from hpo.run.searching import Searched, StageSearch, Task
 from hpo.run.tasks import grown_space, task_for
 from hpo.search.importance import importances
 from hpo.search.optuna_study import create_optuna_study
-from hpo.search.values import PastTrial
 from hpo.seeds import derive
 from hpo.space import SearchSpace
 from hpo.values import Verdict
@@ -52,7 +54,10 @@ def search_stage(ctx: Context, step: Next, done: Sequence[Done]) -> tuple[StageR
     elif step.stage == "regularize":
         verdict = _regularize(ctx, row, task, found, bar, done)
     else:
-        verdict = _tune(ctx, row, task, found, bar)
+        reference, others = _contenders(found, ctx.metric.sign)
+        verdict = on_tune(found.trials, prove(ctx, row, reference, others), bar, ended=found.ended)
+    if complete(found.trials):
+        verdict = with_insight(verdict, _insight(ctx, step.stage, task, found, sign, verdict))
     value = "training loss" if step.stage == "overfit" else ctx.metric.name
     chain = rounds(remedied(ctx.queue.trials(row.id, with_runs=False)))
     mended = told(chain, step.stage, task.space, ctx.spec.space, value)
@@ -116,11 +121,19 @@ def _regularize(ctx: Context, row: StageRow, task: Task, found: Searched, bar: B
     )
 
 
-def _tune(ctx: Context, row: StageRow, task: Task, found: Searched, bar: Bar) -> Verdict:
-    reference, others = _contenders(found, ctx.metric.sign)
-    trials = [PastTrial(t.number, t.configuration, t.value, "complete") for t in complete(found.trials)]
-    sensitivity = importances(task.space, trials, ctx.metric.direction, derive(ctx.spec.seed, "importance"))
-    return on_tune(found.trials, prove(ctx, row, reference, others), bar, sensitivity=sensitivity, ended=found.ended)
+def _insight(ctx: Context, stage: str, task: Task, found: Searched, sign: float, verdict: Verdict) -> Insight:
+    """What the stage taught; what hardly matters may be fixed where the next one has the same objective."""
+    trials = [
+        Ranked(t.configuration, inf if t.value is None else -sign * t.value)
+        for t in found.trials
+        if t.value is not None or t.diagnosis  # what was never trained says nothing, a divergence does
+    ]
+    return insight(
+        importances(task.space, trials, derive(ctx.spec.seed, "importance", stage)),
+        edges=() if found.edges else crowded_edges(task.space, ranked(found.trials, sign)),
+        chosen=verdict.hands_on.get("configuration"),
+        fixes=stage == "regularize",
+    )
 
 
 def _effects(space: SearchSpace, trials: Sequence[Tried], sign: float) -> dict[str, float]:

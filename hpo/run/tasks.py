@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from hpo.recipe.edges import narrowed_around
 from hpo.recipe.flow import Done, Next, allotment, latest
+from hpo.recipe.insight import settled
 from hpo.recipe.judging import ranked
 from hpo.recipe.stages import anything_varies, stage_space, unregularized, with_more_capacity
 from hpo.records.rows import Origin, TrialRow
@@ -40,7 +41,10 @@ def task_for(ctx: Context, step: Next, done: Sequence[Done]) -> Task:
     if before is None:
         raise ValueError(f"{step.stage} has nothing to build on")
     handed: Configuration = before.verdict.hands_on["configuration"]
-    whole = _narrowed(ctx, handed, done) if step.stage == "tune" else grown_space(ctx.spec.space, done)
+    if step.stage == "tune":
+        whole = settled(_narrowed(ctx, handed, done), before.verdict.hands_on)
+    else:
+        whole = grown_space(ctx.spec.space, done)
     space = stage_space(step.stage, whole, handed)
     reference = inside(space, handed)
     starts: list[tuple[Origin, Configuration]] = [("handed_on", reference)]

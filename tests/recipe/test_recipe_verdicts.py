@@ -8,10 +8,20 @@ import pytest
 
 from hpo.metrics import METRICS
 from hpo.recipe.edges import Edge
+from hpo.recipe.insight import Explained, Share, insight
 from hpo.recipe.judging import Bar, Baseline, Proved, Tried
 from hpo.recipe.noise import Comparison, Noise
 from hpo.recipe.squeezing import TestScore, on_squeeze
-from hpo.recipe.verdicts import bar_from, on_baseline, on_data, on_overfit, on_regularize, on_tune, on_widening
+from hpo.recipe.verdicts import (
+    bar_from,
+    on_baseline,
+    on_data,
+    on_overfit,
+    on_regularize,
+    on_tune,
+    on_widening,
+    with_insight,
+)
 from hpo.space import FloatRange
 from hpo.values import Check, Status, Task, TaskFacts, Verdict
 
@@ -178,7 +188,7 @@ def test_smaller_is_better_for_errors() -> None:
 def test_a_reference_that_diverges_is_said_so() -> None:
     broken = proved(0, -inf, (nan, nan))
     beaten = regularize(broken, proved(1, 0.9, (0.1, 0.2)))
-    alone = on_tune([trial(0)], [broken], BAR, sensitivity={}, ended="all were used")
+    alone = on_tune([trial(0)], [broken], BAR, ended="all were used")
     assert beaten.hands_on["chosen"] == 1
     assert "where the reference (trial 0) diverges" in beaten.sentence
     assert "handed on in doubt" in alone.sentence
@@ -191,11 +201,9 @@ def test_a_reference_that_diverges_is_said_so() -> None:
     ("mean", "told"),
     [(0.7, "Still 0.2 behind boosted trees"), (0.97, "0.07 ahead of boosted trees"), (0.9, "Level with boosted trees")],
 )
-def test_tune_says_where_it_stands_and_what_it_is_sensitive_to(mean: float, told: str) -> None:
-    sensitivity = {"l2": 0.2, "learning_rate": 0.8, "momentum": 0.0}
-    given = on_tune([trial(0)], [proved(0, mean, (0.1, 0.2))], BAR, sensitivity=sensitivity, ended="all were used")
+def test_tune_says_where_it_stands(mean: float, told: str) -> None:
+    given = on_tune([trial(0)], [proved(0, mean, (0.1, 0.2))], BAR, ended="all were used")
     assert told in given.sentence
-    assert "Most sensitive to learning_rate (80%), l2 (20%)." in given.sentence
     assert given.hands_on == {"chosen": 0, "configuration": {"units": 8}}
 
 
@@ -237,3 +245,12 @@ def test_squeeze_counts_networks_and_seeds_truly() -> None:
     assert "the mean of 2 members, each the mean of 3 networks, one a fold" in several.sentence
     assert "the mean of 2 networks (seed 1, seed 2" in squeeze(members=["seed 1", "seed 2"]).sentence
     assert "is a proved gain of 0.05" in squeeze(longer=GAIN).sentence
+
+
+def test_an_insight_stands_in_sentence_figures_and_what_is_handed_on() -> None:
+    found = insight(Explained((Share("l2", 0.62, 0.48, 0.71, 0.7, 0.75),), (), 30))
+    given = with_insight(Verdict("go on", "Done.", {"trials": 30.0}, {"chosen": 3}), found)
+    assert given.sentence == "Done. l2 matters most (62 %, 48 to 71)."
+    assert given.figures == {"trials": 30.0, "sensitivity_l2": 0.62}
+    assert given.hands_on["chosen"] == 3
+    assert given.hands_on["insight"]["shares"][0]["high"] == 0.71
