@@ -4,7 +4,10 @@ import click
 
 from hpo.cli import options
 
-_TABLES = ("stages", "trials", "runs", "curves", "layer_health", "checks", "scores", "figures", "params", "studies")
+_TABLES = (
+    "stages", "trials", "runs", "curves", "layer_health", "checks", "scores", "figures", "params", "importance",
+    "studies",
+)  # fmt: skip
 _FORMATS = ("table", "csv", "json", "parquet")
 
 

@@ -168,8 +168,20 @@ PARAMS = (
     Column("varied", FLAG, "whether the stage's search chose it"),
 )
 
+IMPORTANCE = (
+    Column("stage", TEXT, "stage with its attempt"),
+    Column("name", TEXT, "hyperparameter"),
+    Column("other", TEXT, "the one it interacts with; missing where it is looked at by itself"),
+    Column("share", REAL, "of the variance of the trials' ranks, explained by itself, or by the interaction"),
+    Column("low", REAL, "lower end of the share's 90 % interval"),
+    Column("high", REAL, "upper end"),
+    Column("total", REAL, "share with all its interactions; missing for an interaction"),
+    Column("fixed", "object", "the value at which the next stage holds it, where it hardly matters"),
+)
+
 TABLES: dict[str, tuple[Column, ...]] = {
     "studies": STUDIES, "stages": STAGES, "trials": TRIALS, "runs": RUNS, "curves": CURVES,
     "layer_health": LAYER_HEALTH, "checks": CHECKS, "scores": SCORES, "figures": FIGURES, "params": PARAMS,
+    "importance": IMPORTANCE,
 }  # fmt: skip
 """Every table of `hpo.open(...)` by the name of its method."""

@@ -98,6 +98,19 @@ class Results:
         """One row a hyperparameter of a trial."""
         return typed("params", read.params(self._db, study))
 
+    def importance(self, study: str) -> pd.DataFrame:
+        """One row a hyperparameter or interaction that a searching stage judged, the largest share first."""
+        columns = read.stages(self._db, study)
+        rows: list[dict[str, Any]] = []
+        for stage, text in zip(columns["stage"], columns["hands_on"], strict=True):
+            told = json.loads(str(text)).get("insight", {}) if text else {}
+            fix = told.get("fix", {})
+            rows += [{"stage": stage, "other": None, "fixed": fix.get(s["name"]), **s} for s in told.get("shares", ())]
+            for i in told.get("interactions", ()):
+                name, other = i["names"]
+                rows.append({**i, "stage": stage, "name": name, "other": other, "total": None, "fixed": None})
+        return typed("importance", {c.name: [row[c.name] for row in rows] for c in TABLES["importance"]})
+
     def spaces(self, study: str) -> dict[str, SearchSpace]:
         """What each stage searched, by its label; stages that search nothing are left out."""
         columns = read.stages(self._db, study)

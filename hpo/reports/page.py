@@ -132,7 +132,7 @@ def page_view(results: Results, study: str, kept: Mapping[str, bytes]) -> PageVi
     row = next(r for r in records(results.studies()) if r["study"] == study)
     scores = records(results.scores(study))
     tables = {name: _by_stage(getattr(results, name)(study)) for name in
-              ("trials", "runs", "curves", "figures", "checks", "params")}  # fmt: skip
+              ("trials", "runs", "curves", "figures", "checks", "params", "importance")}  # fmt: skip
     views = []
     spaces = results.spaces(study)
     for stage in stages:
@@ -140,7 +140,7 @@ def page_view(results: Results, study: str, kept: Mapping[str, bytes]) -> PageVi
         views.append(
             stage_view(
                 StageMaterial(stage, of["trials"], of["runs"], of["curves"], of["figures"], of["checks"], of["params"],
-                              spaces.get(stage["stage"]), number(row["metric"]))
+                              of["importance"], spaces.get(stage["stage"]), number(row["metric"]))
             )
         )  # fmt: skip
     searching = {s["stage"] for s in stages if present(s["optuna_study"])}

@@ -14,6 +14,11 @@ from hpo.space import Choice, Fixed, FloatRange, IntRange, Range, SearchSpace
 MOST_CURVES = 6
 MOST_SCATTERS = 6
 
+MOST_INTERACTIONS = 5
+
+_SHARE = "sensitivity_"
+_VISIBLE = 0.005
+
 _ROUNDING = 1e-12
 """A gain below it is none: sums taken in another order differ as much."""
 
@@ -52,6 +57,20 @@ class Searched:
 
 
 @dataclass(frozen=True)
+class ShareView:
+    """What a hyperparameter, or two together, explain: lengths in percent, and words."""
+
+    name: str
+    share: float
+    low: float | None
+    high: float | None
+    """None where no interval is known: of a study judged by an earlier version."""
+    told: str
+    fixed: str = ""
+    """The value at which the next stage holds it."""
+
+
+@dataclass(frozen=True)
 class StageView:
     """One stage of the page."""
 
@@ -62,8 +81,9 @@ class StageView:
     verdict: str
     facts: tuple[tuple[str, str], ...]
     """The key figures: name and number."""
-    shares: tuple[tuple[str, float, str], ...]
-    """What the objective is sensitive to: name, share in percent, share in words."""
+    shares: tuple["ShareView", ...]
+    """Which hyperparameters mattered."""
+    interactions: tuple["ShareView", ...]
     checks: tuple[Row, ...]
     diagnoses: tuple[tuple[str, int], ...]
     curves: tuple[CurveView, ...] = ()
@@ -82,6 +102,7 @@ class StageMaterial:
     figures: Sequence[Row]
     checks: Sequence[Row]
     params: Sequence[Row]
+    importance: Sequence[Row]
     space: SearchSpace | None
     metric: str
 
@@ -106,7 +127,8 @@ def stage_view(material: StageMaterial) -> StageView:
         decision=number(stage["decision"]),
         verdict=number(stage["verdict"]),
         facts=_facts(material),
-        shares=_shares(material.figures),
+        shares=_shares(material),
+        interactions=_interactions(material),
         checks=tuple(material.checks),
         diagnoses=tuple(sorted(counts.items(), key=lambda item: -item[1])),
         curves=tuple(_curve_views(material)),
@@ -165,19 +187,34 @@ def figure_text(name: str, value: Any) -> str:
 
 def _worth_a_line(figure: Row) -> bool:
     name, value = figure["name"], figure["value"]
-    if name in _SHOWN_ELSEWHERE or name.startswith("sensitivity_") or not present(value):
+    if name in _SHOWN_ELSEWHERE or name.startswith(_SHARE) or not present(value):
         return False
     return not (name.startswith("earns_") and abs(value) < _ROUNDING)
 
 
-def _shares(figures: Sequence[Row]) -> tuple[tuple[str, float, str], ...]:
-    prefix = "sensitivity_"
-    found = [(f["name"].removeprefix(prefix), f["value"]) for f in figures if f["name"].startswith(prefix)]
-    return tuple(
-        (name, 100 * float(value), f"{value:.0%}")
-        for name, value in sorted(found, key=lambda item: -(item[1] if present(item[1]) else 0))
-        if present(value)
-    )
+def _shares(material: StageMaterial) -> tuple[ShareView, ...]:
+    found = [share_view(r["name"], r) for r in material.importance if not present(r["other"])]
+    if found:
+        return tuple(found)
+    told = [f for f in material.figures if f["name"].startswith(_SHARE) and present(f["value"])]
+    told.sort(key=lambda f: -float(f["value"]))
+    return tuple(share_view(f["name"].removeprefix(_SHARE), {"share": f["value"]}) for f in told)
+
+
+def _interactions(material: StageMaterial) -> tuple[ShareView, ...]:
+    """Those that are more than nothing when rounded."""
+    pairs = [r for r in material.importance if present(r["other"]) and r["share"] >= _VISIBLE]
+    return tuple(share_view(f"{r['name']} and {r['other']}", r) for r in pairs[:MOST_INTERACTIONS])
+
+
+def share_view(name: str, row: Row) -> ShareView:
+    """A share of the importance table for the page."""
+    share = float(row["share"])
+    fixed = number(row["fixed"]) if present(row.get("fixed")) else ""
+    if not (present(row.get("low")) and present(row.get("high"))):
+        return ShareView(name, 100 * share, None, None, f"{share:.0%}", fixed)
+    low, high = (100 * float(row[k]) for k in ("low", "high"))
+    return ShareView(name, 100 * share, low, high, f"{share:.0%} [{low:.0f}, {high:.0f}]", fixed)
 
 
 def _curve_views(material: StageMaterial) -> list[CurveView]:
@@ -272,7 +309,7 @@ def _scatters(material: StageMaterial) -> list[Picture]:
     objective = material.objective
     values_seen = [_real(t["value"]) for t in trials.values()]
     log_objective = bool(values_seen) and min(values_seen) > 0 and max(values_seen) / min(values_seen) > 20
-    sensitivity = {f["name"].removeprefix("sensitivity_"): f["value"] for f in material.figures if present(f["value"])}
+    sensitivity = {f["name"].removeprefix(_SHARE): f["value"] for f in material.figures if present(f["value"])}
     drawn = []
     for h in sorted(material.space.varying, key=lambda h: -float(sensitivity.get(h.name, 0))):
         cells = [p for p in material.params if p["name"] == h.name and p["varied"] is True and p["trial"] in trials]

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hpo.recipe.insight import Explained, Interaction, Share, insight
+from hpo.recipe.verdicts import with_insight
 from hpo.records.database import connect
 from hpo.records.openings import Openings
 from hpo.records.queue import Queue
@@ -57,6 +59,14 @@ SCORES = (
     Score("small_network", "accuracy", 0.9694, 0.95, 0.9861, 360),
     Score("final", "accuracy", 0.9806, 0.9639, 0.9944, 360),
 )
+
+
+def _explained(names: Sequence[str]) -> Explained:
+    """All alike, and the first two interact."""
+    share = 0.8 / len(names)
+    shares = [Share(n, share, share - 0.1, share + 0.1, share + 0.1, share + 0.2) for n in names]
+    pairs = [Interaction((names[0], names[1]), 0.125, 0.05, 0.2)] if len(names) > 1 else []
+    return Explained(tuple(shares), tuple(pairs), TRIALS)
 
 
 @dataclass(frozen=True)
@@ -163,8 +173,9 @@ class _Writer:
                                           for n, m in made.items()})  # fmt: skip
         sentence = f"{TRIALS} trials (5 healthy, 2 overfit, 1 diverged); all {TRIALS} trials were used. <b>&</b>"
         figures = {"chosen_trial": float(CHOSEN), "gap": 0.041, "trials": float(TRIALS)}
-        figures |= {f"sensitivity_{n}": 1 / len(varies) for n in varies}
-        self.studies.end_stage(stage.id, Verdict("go on", sentence, figures, {"chosen": CHOSEN}), [])
+        found = insight(_explained(varies))
+        verdict = with_insight(Verdict("go on", sentence, figures, {"chosen": CHOSEN}), found)
+        self.studies.end_stage(stage.id, verdict, [])
 
     def _squeeze(self, looks: int) -> None:
         stage = self._begin("squeeze", 5, "validation metric", "maximize", 0, None, None)
