@@ -1,6 +1,6 @@
 """Planted cases: studies whose verdicts are known beforehand. What the verdicts are worth stands or falls here."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from hpo.run import launch
 from hpo.run.events import Event, StageFinished
 from hpo.studyfile import load_study
 from hpo.studyfile.spec import DataSpec
-from hpo.values import RunRequest, Verdict
+from hpo.values import RunRequest, RunResult, Verdict
 
 pytestmark = pytest.mark.slow
 
@@ -258,21 +258,26 @@ def test_equal_configurations_are_not_called_a_gain_in_19_of_20_seeds() -> None:
     configuration = {**space.default(), "dropout": 0.2, "batch_size": 64}
     metric, y = METRICS[dataset.metric], dataset.target_valid(0)
     session = open_session(
-        space=space, structure=configuration, facts=dataset.facts, folds=[dataset.fold(0)], metric=metric
+        space=space, structure=configuration, facts=dataset.facts, folds=[dataset.fold(0)], metric=metric, slots=8
     )
 
-    def trained(seed: int) -> tuple[float, np.ndarray[Any, Any]]:
-        session.put(0, RunRequest(configuration, seed, 0, 4))
+    def trained(seeds: Iterable[int]) -> list[RunResult]:
+        for slot, seed in enumerate(seeds):
+            session.put(slot, RunRequest(configuration, seed, 0, 4))
         session.advance(4)
-        result = session.result(0)
-        session.free(0)
-        return result.validation_metric, result.predictions
+        results = [session.result(slot) for slot in range(8)]
+        for slot in range(8):
+            session.free(slot)
+        return results
 
     gains = 0
     for repeat in range(20):
-        runs = [trained(1000 * repeat + k) for k in range(8)]
-        mine, other = runs[:4], runs[4:]
-        rows = difference_over_rows(metric, y, [p for _, p in mine], [p for _, p in other], seed=repeat)
-        gains += compare(metric, [m for m, _ in mine], [m for m, _ in other], rows=rows, level=0.05).gain
+        runs = trained(1000 * repeat + k for k in range(8))
+        (mine, p_mine), (other, p_other) = (
+            ([r.validation_metric for r in side], [r.predictions for r in side]) for side in (runs[:4], runs[4:])
+        )
+        rows = difference_over_rows(metric, y, p_mine, p_other, seed=repeat)
+        gains += compare(metric, mine, other, rows=rows, level=0.05).gain
+    print(gains)
     session.close()
     assert gains <= 1

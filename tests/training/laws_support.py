@@ -8,9 +8,10 @@ from itertools import combinations, product
 from typing import Any
 
 import numpy as np
-from training_support import CLASSES, NUMBERS, classes_fold, configured, numbers_fold, rich_space
+from training_support import CLASSES, NUMBERS, classes_fold, configured, numbers_fold, rich_space, space_with
 
 from hpo.metrics import METRICS
+from hpo.space import SearchSpace
 from hpo.training import backend
 from hpo.training.backend import keras
 from hpo.training.compiled_engine import CompiledSession
@@ -20,17 +21,27 @@ from hpo.values import Fold, RunRequest, Task, TaskFacts
 
 FULL, FEW = (os.environ.get("HPO_LAWS") == word for word in ("full", "few"))
 SPACE = rich_space()
+PLAIN = space_with("optimizer")
 UNITS = 9
 """Seven short of its rung, so that every law holds of padded networks."""
 ROWS, BATCH = 40, 32
 """An epoch is one step, on a part of the rows: over all of them a regression's residuals cancel to rounding errors."""
 
-REGULARIZERS: dict[str, dict[str, Any]] = {
-    "none": {}, "l1": {"l1": 0.01}, "l2": {"l2": 0.02}, "dropout": {"dropout": 0.3}, "noise": {"input_noise": 0.2},
+ALONE: dict[str, dict[str, Any]] = {
+    "l1": {"l1": 0.01}, "l2": {"l2": 0.02}, "dropout": {"dropout": 0.3}, "noise": {"input_noise": 0.2},
     "activation noise": {"activation_noise": 0.2}, "weight noise": {"weight_noise": 0.1},
-    "gradient noise": {"gradient_noise": 0.1, "clip_norm": 0.5}, "max-norm": {"max_norm": 0.4},
-    "clipping": {"clip_norm": 0.1}, "smoothing": {"label_smoothing": 0.2}, "class weights": {"class_weight": 0.7},
-    "before": {"batch_normalization": "before"}, "after": {"batch_normalization": "after"},
+    "smoothing": {"label_smoothing": 0.2}, "class weights": {"class_weight": 0.7},
+}  # fmt: skip
+TOGETHER: dict[str, dict[str, Any]] = {
+    "penalties": ALONE["l1"] | ALONE["l2"],
+    "noises": ALONE["dropout"] | ALONE["noise"] | ALONE["activation noise"] | ALONE["weight noise"],
+    "targets": ALONE["smoothing"] | ALONE["class weights"],
+}
+"""Each set is compiled once where its members would be one after another."""
+REGULARIZERS: dict[str, dict[str, Any]] = {
+    "none": {}, **(ALONE if FULL else TOGETHER), "gradient noise": {"gradient_noise": 0.1, "clip_norm": 0.5},
+    "max-norm": {"max_norm": 0.4}, "clipping": {"clip_norm": 0.1}, "before": {"batch_normalization": "before"},
+    "after": {"batch_normalization": "after"},
 }  # fmt: skip
 FACTS = {
     "binary": TaskFacts(Task.BINARY, (5,), ("a", "b")), "multiclass": CLASSES, "regression": NUMBERS,
@@ -79,30 +90,31 @@ def fold_of(task: str) -> Fold:
 @cache
 def both(
     task: str, normalization: str, *, batch: int, layers: int = 2, precision: str = "float32", loss: str = "match",
-    weight_normalization: str = "none",
+    weight_normalization: str = "none", space: SearchSpace = SPACE,
 ) -> tuple[FitSession, CompiledSession]:  # fmt: skip
     """Sessions of one slot and of one block for the same structure, shared by all tests of a process."""
     structure = configured(
-        SPACE, units=UNITS, batch_size=batch, hidden_layers=layers, batch_normalization=normalization, loss=loss,
+        space, units=UNITS, batch_size=batch, hidden_layers=layers, batch_normalization=normalization, loss=loss,
         weight_normalization=weight_normalization,
     )  # fmt: skip
     settings = {
-        "space": SPACE, "structure": structure, "facts": FACTS[task], "folds": [fold_of(task)],
+        "space": space, "structure": structure, "facts": FACTS[task], "folds": [fold_of(task)],
         "metric": METRICS["rmse" if task == "regression" else "accuracy"], "precision": precision,
         "limit_epochs": None, "reason": "asked for",
     }  # fmt: skip
     return FitSession(slots=1, **settings), CompiledSession(slots=8, **settings)
 
 
-def one_step_apart(task: str, *, layers: int = 2, **values: Any) -> CompiledSession:
+def one_step_apart(task: str, *, layers: int = 2, space: SearchSpace = SPACE, **values: Any) -> CompiledSession:
     """Holds a step of the two engines from the same state against each other; gives the compiled session, slot 5 taken.
 
     A step is an epoch here, and the state is that after two, where moments, statistics and schedules are under way.
     """
     structure = {name: values[name] for name in ("loss", "weight_normalization") if name in values}
-    fit, compiled = both(task, values.get("batch_normalization", "none"), batch=BATCH, layers=layers, **structure)
+    normalization = values.get("batch_normalization", "none")
+    fit, compiled = both(task, normalization, batch=BATCH, layers=layers, space=space, **structure)
     configuration = configured(
-        SPACE, units=UNITS, batch_size=BATCH, hidden_layers=layers, **{"learning_rate": 0.02, **values}
+        space, units=UNITS, batch_size=BATCH, hidden_layers=layers, **{"learning_rate": 0.02, **values}
     )
     request = RunRequest(configuration, 3, 0, 6)
     fit.free(0)

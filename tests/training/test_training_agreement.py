@@ -11,6 +11,7 @@ from training_support import (
     numbers_fold,
     session_for,
     space_of,
+    space_with,
     trained,
 )
 
@@ -20,6 +21,7 @@ from hpo.training import backend, builder, optimizers
 from hpo.training.backend import keras
 from hpo.training.curves import row_order
 from hpo.training.weights import exported_weights, set_exported_weights
+from hpo.values import fingerprint
 
 SEED, EPOCHS, BATCH = 5, 3, 16
 DECAY = keras.optimizers.schedules.ExponentialDecay(0.01, 12, 0.5)
@@ -36,6 +38,7 @@ def stock_run(space, configuration, facts, fold, rate):
     model.compile(
         optimizers.stock(configuration, rate),
         (losses if facts.outputs > 1 else of_numbers)[str(configuration["loss"])],
+        jit_compile=False,
     )
     if configuration["max_norm"]:
         for layer in model.layers:
@@ -51,6 +54,17 @@ def stock_run(space, configuration, facts, fold, rate):
             weights = (1 / shares / (fold.prior / shares).sum())[fold.y_train[rows]] if facts.outputs > 1 else None
             model.train_on_batch(fold.x_train[rows], y, sample_weight=weights)
     return model
+
+
+SESSIONS = {}
+
+
+def shared_session(space, configuration, facts, fold):
+    """One for each structure: what two cases have in common compiles once."""
+    key = (space.model, facts.task, fingerprint(space.structure(configuration)))
+    if key not in SESSIONS:
+        SESSIONS[key] = session_for(configuration, facts=facts, folds=[fold], model=space.model, space=space)
+    return SESSIONS[key]
 
 
 CASES = {
@@ -81,12 +95,8 @@ def test_a_run_agrees_with_stock_keras(case):
     space = space_of("cnn" if facts is IMAGES else "mlp")
     configuration = configured(space, **values)
     fold = numbers_fold() if facts is NUMBERS else classes_fold(shape=facts.input_shape)
-    result = trained(
-        session_for(configuration, facts=facts, folds=[fold], model=space.model),
-        configuration,
-        seed=SEED,
-        epochs=EPOCHS,
-    )
+    session = shared_session(space, configuration, facts, fold)
+    result = trained(session, configuration, seed=SEED, epochs=EPOCHS)
     stock = stock_run(space, configuration, facts, fold, DECAY if case == "decay" else 0.01)
     start = exported_weights(builder.build(space, configuration, facts, seed=SEED, runtime=False))
     for ours, theirs, first in zip(result.weights, stock.weights, start, strict=True):
@@ -112,11 +122,11 @@ def test_predictions_are_the_stock_models():
 def test_the_gradient_norm_is_that_of_the_gradients_that_training_followed(engine):
     fold = classes_fold()
     configuration = configured(space_of(), optimizer="momentum", learning_rate=0.1, l2=0.05)
-    session = session_for(configuration, folds=[fold], engine=engine)
+    session = session_for(configuration, folds=[fold], engine=engine, space=space_with("l2"))
     norm = trained(session, configuration, seed=SEED, epochs=1).curve.gradient_norm[0]
     model = builder.build(space_of(), configuration, CLASSES, seed=SEED, runtime=False)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(optimizers.stock(configuration, 0.1), loss)
+    model.compile(optimizers.stock(configuration, 0.1), loss, jit_compile=False)
     squares = []
     for rows in row_order(SEED, 0, 100)[:96].reshape(6, BATCH):
         _, parts = backend.gradient(model, loss, fold.x_train[rows], fold.y_train[rows])

@@ -15,6 +15,7 @@ from training_support import (
     rich_space,
     session_for,
     space_of,
+    space_with,
     trained,
 )
 
@@ -147,7 +148,10 @@ def test_changing_anything_but_structure_compiles_nothing(monkeypatch):
     again.result(9)
     again.advance(1)
     assert len(traces) == first
-    trained(cohort(8, configuration={**base, "units": 33}), {**base, "units": 33}, epochs=1)
+    wider = {**base, "units": 33}
+    another = cohort(8, configuration=wider)
+    begin(another, 0, wider)
+    another.result(0)
     assert len(traces) > first
 
 
@@ -178,15 +182,16 @@ def test_who_comes_and_goes_changes_no_neighbour_and_each_has_its_own_epoch(alon
 @pytest.mark.parametrize("normalization", BATCH_NORMALIZATION)
 def test_the_exported_model_predicts_what_the_run_predicted(normalization, facts):
     fold = numbers_fold(rows=64) if facts is NUMBERS else FOLDS[0]
+    space = space_with("dropout")
     configuration = configured(
-        SPACE, units=11, batch_normalization=normalization, learning_rate=0.2, early_stopping=2, dropout=0.2,
+        space, units=11, batch_normalization=normalization, learning_rate=0.2, early_stopping=2, dropout=0.2,
     )  # fmt: skip
-    session = cohort(8, [fold], configuration, facts=facts)
+    session = cohort(8, [fold], configuration, facts=facts, space=space)
     begin(session, 6, configuration, epochs=60)
     session.advance(60)
     result, last = session.result(6), session.snapshot(6)["weights"]
     assert result.outcome is Outcome.STOPPED
-    model = builder.build(SPACE, configuration, facts, seed=8, runtime=False)
+    model = builder.build(space, configuration, facts, seed=8, runtime=False)
     for kept, final in zip(result.weights, last, strict=True):
         assert not np.array_equal(kept, final)
     set_exported_weights(model, result.weights)

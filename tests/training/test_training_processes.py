@@ -9,13 +9,13 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from training_support import configured, numbers_of, session_for, space_of, trained
+from training_support import configured, numbers_of, session_for, space_with, trained
 
 from hpo.training import backend
 from hpo.training.devices import gpu_names, visible_gpu
 from hpo.training.layers import hashed_bits
 
-SPACE = space_of()
+SPACE = space_with("dropout", "input_noise", "l1", "l2")
 BUSY = configured(
     SPACE, dropout=0.3, input_noise=0.2, l2=0.01, l1=0.001, batch_normalization="after", schedule="cosine",
     optimizer="adamw", early_stopping=4, units=24,
@@ -35,7 +35,8 @@ if hasattr(os, "sched_setaffinity"):
 """
 
 ONE_RUN = """
-print(json.dumps({engine: digest(trained(session_for(BUSY, engine=engine), BUSY)) for engine in ("fit", "compiled")}))
+sessions = {engine: session_for(BUSY, engine=engine, space=SPACE) for engine in ("fit", "compiled")}
+print(json.dumps({engine: digest(trained(session, BUSY)) for engine, session in sessions.items()}))
 """
 
 LAWS = """
@@ -45,7 +46,7 @@ sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", "--rootdir", sys.argv[1], 
 """
 
 EVERYTHING = """
-session = session_for(BUSY, slots=2)
+session = session_for(BUSY, slots=2, space=SPACE)
 first = trained(session, BUSY)
 trained(session, {**BUSY, "learning_rate": 0.2, "optimizer": "nesterov"}, seed=2)
 request = RunRequest(BUSY, 1, 0, 3)
@@ -106,7 +107,7 @@ def test_jax_trains_and_never_imports_tensorflow():
 @pytest.mark.slow
 def test_one_core_in_another_process_gives_the_same_bits():
     seen = elsewhere(ONE_RUN, ONE_CORE, TF_NUM_INTRAOP_THREADS="1", TF_NUM_INTEROP_THREADS="1")
-    assert seen == {e: digest(trained(session_for(BUSY, engine=e), BUSY)) for e in ("fit", "compiled")}
+    assert seen == {e: digest(trained(session_for(BUSY, engine=e, space=SPACE), BUSY)) for e in ("fit", "compiled")}
 
 
 @pytest.mark.slow

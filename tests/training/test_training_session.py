@@ -1,5 +1,7 @@
 """The laws of a session, on both engines."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 from training_support import (
@@ -9,9 +11,9 @@ from training_support import (
     configured,
     numbers_fold,
     numbers_of,
-    rich_space,
     session_for,
     space_of,
+    space_with,
     trained,
 )
 
@@ -24,8 +26,9 @@ from hpo.training.fit_engine import FitSession
 from hpo.training.session import OutOfMemory, Session
 from hpo.values import Outcome, RunRequest
 
-SPACE = rich_space()
-BUSY = configured(SPACE, dropout=0.3, input_noise=0.2, l2=0.01, batch_normalization="after", schedule="cosine")
+SPACE = space_with("optimizer")
+BUSY_SPACE = space_with("activation", "optimizer", "dropout", "input_noise", "l2")
+BUSY = configured(BUSY_SPACE, dropout=0.3, input_noise=0.2, l2=0.01, batch_normalization="after", schedule="cosine")
 
 
 def run(session, slot, configuration, seed=1, epochs=4, fold=0):
@@ -37,27 +40,46 @@ def engine(request):
     return request.param
 
 
+def opened(configuration, **more):
+    return session_for(configuration, **{"space": SPACE, **more})
+
+
+@cache
+def _two(engine):
+    return [session_for(BUSY, slots=3, engine=engine, space=BUSY_SPACE) for _ in range(2)]
+
+
+@pytest.fixture
+def two(engine):
+    """Two sessions for BUSY, which compiled once for all tests."""
+    yield _two(engine)
+    for session in _two(engine):
+        for slot in range(3):
+            session.free(slot)
+
+
 def test_a_session_is_one(engine):
     session: Session = session_for(BUSY, slots=2, engine=engine)
     assert isinstance(session, FitSession if engine == "fit" else CompiledSession)
     assert session.slots == 2
 
 
-def test_the_same_run_whatever_ran_before(engine):
-    session = session_for(BUSY, engine=engine)
+def test_the_same_run_whatever_ran_before(engine, two):
+    session = two[0]
     first = trained(session, BUSY, seed=1)
     other = trained(session, {**BUSY, "optimizer": "rmsprop", "dropout": 0.5, "learning_rate": 0.1}, seed=2)
     trained(session, {**BUSY, "activation": "tanh", "l2": 0.0, "learning_rate": 1e4, "optimizer": "sgd"}, seed=3)
     again = trained(session, BUSY, seed=1)
     assert numbers_of(first) == numbers_of(again)
-    assert numbers_of(first) == numbers_of(trained(session_for(BUSY, engine=engine), BUSY, seed=1))
+    fresh = session_for(BUSY, engine=engine, space=BUSY_SPACE)
+    assert numbers_of(first) == numbers_of(trained(fresh, BUSY, seed=1))
     assert numbers_of(first) != numbers_of(other)
     assert numbers_of(first) != numbers_of(trained(session, BUSY, seed=2))
 
 
-def test_the_same_run_in_any_slot_beside_anyone(engine):
-    alone = numbers_of(trained(session_for(BUSY, engine=engine), BUSY, seed=1, epochs=4))
-    session = session_for(BUSY, slots=3, engine=engine)
+def test_the_same_run_in_any_slot_beside_anyone(two):
+    session, elsewhere = two
+    alone = numbers_of(trained(elsewhere, BUSY, seed=1, epochs=4))
     run(session, 0, {**BUSY, "learning_rate": 0.3}, seed=7, epochs=9)
     run(session, 2, BUSY, seed=1)
     session.advance(1)
@@ -74,15 +96,16 @@ def test_the_same_run_in_any_slot_beside_anyone(engine):
 
 
 @pytest.mark.parametrize("at", [0, 1, 3])
-def test_a_snapshot_goes_on_bit_for_bit(engine, at):
-    whole = trained(session_for(BUSY, engine=engine), {**BUSY, "early_stopping": 2}, epochs=5)
-    session = session_for(BUSY, slots=2, engine=engine)
-    run(session, 0, {**BUSY, "early_stopping": 2}, epochs=5)
+def test_a_snapshot_goes_on_bit_for_bit(two, at):
+    session, elsewhere = two
+    stopping = {**BUSY, "early_stopping": 2}
+    whole = trained(elsewhere, stopping, epochs=5)
+    trained(elsewhere, BUSY, seed=9)
+    run(session, 0, stopping, epochs=5)
     session.advance(at)
     snapshot = session.snapshot(0)
     session.advance(5)
-    elsewhere = session_for(BUSY, engine=engine)
-    request = RunRequest({**BUSY, "early_stopping": 2}, 1, 0, 5)
+    request = RunRequest(stopping, 1, 0, 5)
     elsewhere.restore(0, request, snapshot)
     assert elsewhere.finished(0) is False
     elsewhere.advance(5)
@@ -93,8 +116,8 @@ def test_a_snapshot_goes_on_bit_for_bit(engine, at):
     assert numbers_of(session.result(1)) == numbers_of(whole)
 
 
-def test_an_ended_run_survives_a_snapshot(engine):
-    session = session_for(BUSY, engine=engine)
+def test_an_ended_run_survives_a_snapshot(two):
+    session = two[0]
     run(session, 0, BUSY, epochs=2)
     session.advance(2)
     ended, snapshot = session.result(0), session.snapshot(0)
@@ -108,7 +131,7 @@ def test_an_ended_run_survives_a_snapshot(engine):
 def test_a_diverged_run_is_a_result_and_touches_no_other(engine):
     configuration = configured(SPACE, optimizer="sgd", learning_rate=0.01)
     wild = {**configuration, "learning_rate": 1e4}
-    session = session_for(configuration, facts=NUMBERS, slots=2, engine=engine)
+    session = opened(configuration, facts=NUMBERS, slots=2, engine=engine)
     run(session, 0, wild, epochs=6)
     run(session, 1, configuration, epochs=6)
     session.advance(6)
@@ -119,7 +142,7 @@ def test_a_diverged_run_is_a_result_and_touches_no_other(engine):
     assert not np.isfinite(diverged.validation_loss)
     assert calm.outcome is Outcome.DONE
     assert numbers_of(calm) == numbers_of(
-        trained(session_for(configuration, facts=NUMBERS, engine=engine), configuration, epochs=6)
+        trained(opened(configuration, facts=NUMBERS, engine=engine), configuration, epochs=6)
     )
 
 
@@ -149,20 +172,19 @@ def test_nothing_but_structure_and_kind_of_network_is_traced_again(monkeypatch):
 
 
 def test_early_stopping_keeps_the_best_weights_and_statistics(engine):
-    configuration = configured(
-        SPACE, batch_normalization="before", learning_rate=0.3, early_stopping=3, units=32, activation="tanh"
-    )
+    space = space_with(activation="tanh")
+    configuration = configured(space, batch_normalization="before", learning_rate=0.3, early_stopping=3, units=32)
     fold = classes_fold(rows=32)
-    result = trained(session_for(configuration, folds=[fold], engine=engine), configuration, epochs=60)
+    session = opened(configuration, folds=[fold], engine=engine, space=space)
+    result = trained(session, configuration, epochs=60)
     losses = result.curve.validation_loss
     assert result.outcome is Outcome.STOPPED
     assert result.best_epoch == int(np.argmin(losses)) + 1
     assert len(losses) == result.best_epoch + 3
     assert result.validation_loss == losses.min()
     assert result.training_loss == result.curve.training_loss[result.best_epoch - 1]
-    upto = trained(session_for(configuration, folds=[fold], engine=engine), {**configuration, "early_stopping": 0},
-                   epochs=result.best_epoch)  # fmt: skip
-    names = [v.name for v in builder.build(SPACE, configuration, CLASSES, seed=0, runtime=False).weights]
+    upto = trained(session, {**configuration, "early_stopping": 0}, epochs=result.best_epoch)
+    names = [v.name for v in builder.build(space, configuration, CLASSES, seed=0, runtime=False).weights]
     assert "moving_variance" in names
     for name, kept, expected in zip(names, result.weights, upto.weights, strict=True):
         np.testing.assert_array_equal(kept, expected, err_msg=name)
@@ -171,7 +193,7 @@ def test_early_stopping_keeps_the_best_weights_and_statistics(engine):
 
 def test_without_early_stopping_the_last_weights_are_kept(engine):
     configuration = configured(SPACE, learning_rate=0.3)
-    result = trained(session_for(configuration, engine=engine), configuration, epochs=6)
+    result = trained(opened(configuration, engine=engine), configuration, epochs=6)
     assert result.best_epoch == len(result.curve) == 6
     assert result.validation_loss == result.curve.validation_loss[-1]
     assert result.gap == result.validation_loss - result.training_loss
@@ -180,7 +202,7 @@ def test_without_early_stopping_the_last_weights_are_kept(engine):
 def test_regression_scores_are_in_the_targets_own_unit(engine):
     configuration = configured(SPACE)
     fold = numbers_fold()
-    result = trained(session_for(configuration, facts=NUMBERS, folds=[fold], engine=engine), configuration)
+    result = trained(opened(configuration, facts=NUMBERS, folds=[fold], engine=engine), configuration)
     y = fold.y_valid * fold.target_scale + fold.target_offset
     assert result.predictions.shape == (40, 1)
     assert result.validation_metric == pytest.approx(METRICS["rmse"](y, result.predictions), rel=1e-6)
@@ -188,7 +210,7 @@ def test_regression_scores_are_in_the_targets_own_unit(engine):
 
 
 def test_each_epoch_has_its_own_rows_by_run_and_epoch():
-    session = session_for(configured(SPACE))
+    session = opened(configured(SPACE))
     run(session, 0, configured(SPACE), seed=3)
     held, program = session._slots[0], session._slots[0].program
     orders = []
@@ -203,33 +225,33 @@ def test_each_epoch_has_its_own_rows_by_run_and_epoch():
 
 def test_a_batch_larger_than_the_data_is_clipped(engine):
     configuration = configured(SPACE, batch_size=5000)
-    whole = trained(session_for(configuration, engine=engine), configuration)
+    whole = trained(opened(configuration, engine=engine), configuration)
     fitting = configured(SPACE, batch_size=100)
-    assert numbers_of(whole) == numbers_of(trained(session_for(fitting, engine=engine), fitting))
+    assert numbers_of(whole) == numbers_of(trained(opened(fitting, engine=engine), fitting))
 
 
 def test_folds_of_two_sizes_train(engine):
     configuration = configured(SPACE)
     folds = [classes_fold(0, rows=100), classes_fold(1, rows=101)]
-    session = session_for(configuration, folds=folds, slots=2, engine=engine)
+    session = opened(configuration, folds=folds, slots=2, engine=engine)
     run(session, 0, configuration, fold=0)
     run(session, 1, configuration, fold=1)
     session.advance(4)
     for i in (0, 1):
-        expected = trained(session_for(configuration, folds=folds, engine=engine), configuration, fold=i, epochs=4)
+        expected = trained(opened(configuration, folds=folds, engine=engine), configuration, fold=i, epochs=4)
         assert numbers_of(session.result(i)) == numbers_of(expected)
     assert session.result(0).validation_loss != session.result(1).validation_loss
 
 
 def test_the_limit_caps_epochs(engine):
-    session = session_for(configured(SPACE), limit_epochs=2, engine=engine)
+    session = opened(configured(SPACE), limit_epochs=2, engine=engine)
     result = trained(session, configured(SPACE), epochs=50)
     assert len(result.curve) == 2
     assert result.outcome is Outcome.DONE
 
 
 def test_a_run_that_has_not_begun_has_a_result(engine):
-    session = session_for(configured(SPACE), engine=engine)
+    session = opened(configured(SPACE), engine=engine)
     run(session, 0, configured(SPACE))
     result = session.result(0)
     assert len(result.curve) == result.best_epoch == 0
@@ -237,7 +259,7 @@ def test_a_run_that_has_not_begun_has_a_result(engine):
 
 
 def test_misuse_of_slots_is_refused(engine):
-    session = session_for(configured(SPACE), engine=engine)
+    session = opened(configured(SPACE), engine=engine)
     with pytest.raises(ValueError, match="empty"):
         session.result(0)
     run(session, 0, configured(SPACE))
@@ -277,10 +299,10 @@ def test_the_engine_is_chosen_with_a_reason():
 
 def test_mixed_precision_keeps_32_bit_weights_and_learns():
     configuration = configured(SPACE, learning_rate=0.03, batch_normalization="after", dropout=0.1, l2=1e-4)
-    session = session_for(configuration, precision="mixed")
+    session = opened(configuration, precision="mixed")
     assert trained(session, configuration, epochs=1).predictions.dtype == np.float32
     result = trained(session, configuration, epochs=15)
-    exact = trained(session_for(configuration), configuration, epochs=15)
+    exact = trained(opened(configuration), configuration, epochs=15)
     assert {w.dtype for w in result.weights} == {np.dtype(np.float32)}
     assert result.training_loss == pytest.approx(exact.training_loss, abs=0.15)
     assert result.training_loss < 0.7 * result.curve.training_loss[0]
@@ -298,7 +320,7 @@ def test_a_custom_model_trains_and_repeats():
 
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating")])
 def test_a_device_without_room_says_so(error, monkeypatch):
-    session = session_for(BUSY, engine="compiled", slots=8)
+    session = session_for(BUSY, engine="compiled", slots=8, space=BUSY_SPACE)
     run(session, 0, BUSY)
 
     def full(*arguments):

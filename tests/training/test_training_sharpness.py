@@ -72,7 +72,7 @@ def test_a_tanh_network_has_the_largest_eigenvalue_of_its_full_hessian(facts):
     if not backend.normalizes_in_double():
         pytest.skip("differences of a loss in 32 bits say nothing: under JAX, Keras computes tanh so")
     space = space_of()
-    configuration = configured(space, activation="tanh", units=3, hidden_layers=1)
+    configuration = configured(space, activation="tanh", units=2, hidden_layers=1)
     fold = numbers_fold() if facts is NUMBERS else classes_fold()
     weights = first_weights(space, configuration, facts)
     found = sharpness(space, configuration, facts, fold, weights)
