@@ -278,6 +278,5 @@ def test_equal_configurations_are_not_called_a_gain_in_19_of_20_seeds() -> None:
         )
         rows = difference_over_rows(metric, y, p_mine, p_other, seed=repeat)
         gains += compare(metric, mine, other, rows=rows, level=0.05).gain
-    print(gains)
     session.close()
     assert gains <= 1
