@@ -10,8 +10,13 @@ demo: $(STAMP)  ## from scikit-learn's digits to a tuned, exported network
 	$(BIN)/hpo run studies/digits.toml --storage sqlite:///demo.db --export demo-bundle --fresh
 	$(BIN)/hpo report digits --storage sqlite:///demo.db --output demo-report.html
 
+# Most tests keep one core busy, so two processes share them out; the output of the first comes after the second's.
+HALF := tests/planted tests/search tests/training tests/training_bundle
+
 test: check  ## lint, types, layers, tests
-	$(BIN)/pytest
+	@log=$$(mktemp); $(BIN)/pytest $(HALF) >$$log 2>&1 & half=$$!; \
+	$(BIN)/pytest $(HALF:%=--ignore=%); code=$$?; \
+	wait $$half || code=$$?; cat $$log; rm -f $$log; exit $$code
 
 LAWS := tests/training/test_training_laws_step.py tests/training/test_training_laws.py
 
