@@ -123,7 +123,7 @@ def test_what_ails_a_layer_shows():
 @pytest.mark.parametrize("engine", ["fit", "compiled"])
 def test_a_run_is_looked_at_at_its_start_after_an_epoch_and_at_its_end(engine):
     configuration = configured(SPACE, learning_rate=0.05)
-    session = session_for(configuration, engine=engine)
+    session = session_for(configuration, engine=engine, space=SPACE)
     result = trained(session, configuration, epochs=4)
     assert [h.epoch for h in result.health] == [0] * 3 + [1] * 3 + [4] * 3
     assert np.isnan([h.update_ratio for h in result.health if h.epoch != 1]).all()
@@ -304,9 +304,10 @@ def test_a_run_has_the_same_bits_whether_its_layers_are_read_or_not(model, monke
     configuration = configured(
         space, dropout=0.3, weight_noise=0.1, l2=0.01, batch_normalization="before", weight_normalization="centered"
     )
-    read = trained(session_for(configuration, facts=IMAGES, model=model), configuration, epochs=3)
+    session = session_for(configuration, facts=IMAGES, model=model)
+    read = trained(session, configuration, epochs=3)
     assert read.health
     monkeypatch.setattr(FitSession, "_health", lambda *a: ())
-    blind = trained(session_for(configuration, facts=IMAGES, model=model), configuration, epochs=3)
+    blind = trained(session, configuration, epochs=3)
     assert not blind.health
     assert numbers_of(read) == numbers_of(blind)
