@@ -202,7 +202,8 @@ class Slots:
             found.append(("remedy", self._search.propose(wanted[0], mended)))
         while sum(c.count for c in self._open.values()) < self._cohorts and (wanted := numbers(self._each)):
             beside = [c.configuration for c in self._open.values()]
-            proposals = self._search.begin(wanted, beside=beside)
+            if not (proposals := self._search.begin(wanted, beside=beside)):
+                break
             found += [("sampler", p) for p in proposals]
             structure = self._structure(proposals[0].configuration)
             self._open.setdefault(structure, _Cohorts(proposals[0].configuration, 0)).count += 1

@@ -116,9 +116,10 @@ class Lanes:
 
     def advance(self) -> tuple[Trainer, Step]:
         """What came of the step of the lane that is furthest behind, which rests now; one must be in training."""
-        lane = min((lane for lane in self._lanes if lane.step is not None), key=lambda lane: lane.behind)
-        assert lane.step is not None
-        step, lane.step = lane.step, None
+        lane, step = min(
+            ((lane, lane.step) for lane in self._lanes if lane.step is not None), key=lambda both: both[0].behind
+        )
+        lane.step = None
         try:
             found = step.result()
         finally:

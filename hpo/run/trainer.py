@@ -21,6 +21,24 @@ from hpo.training.session import OutOfMemory, Session
 from hpo.values import Outcome, RunResult
 
 
+class _TrainingFailed(Exception):
+    """Building or training a network raised `error`: it may be anything."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+def _telling(work: Callable[[], None]) -> None:
+    """Do the work; whatever it raises is told apart from a fault, which concerns no run."""
+    try:
+        work()
+    except Fault:
+        raise
+    except Exception as error:
+        raise _TrainingFailed(error) from error
+
+
 def ahead(slots: int) -> int:
     """Runs that wait for the slots of a cohort in training, while others follow."""
     return slots // 2
@@ -155,15 +173,13 @@ class Trainer:
             return
         structure, slots = self._structure(self._first()), self.slots
         try:
-            work()
-        except Fault:
-            raise
-        except Exception as error:
-            if isinstance(error, OutOfMemory) and slots > 1:
+            _telling(work)
+        except _TrainingFailed as failed:
+            if isinstance(failed.error, OutOfMemory) and slots > 1:
                 self._room[structure] = slots // 2
                 self._begin_anew(set())
             else:
-                self._set_apart(error, step.ended)
+                self._set_apart(failed.error, step.ended)
 
     def _train(self, begin: bool, step: Step) -> None:
         """One step of the session; what has ended goes to `step`, also where a later run raises."""

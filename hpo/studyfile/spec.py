@@ -52,19 +52,20 @@ class SearchSpec:
 
     sampler: str = "tpe"
     """`tpe`, `random`, `qmc`, `cmaes` or `gp`."""
-    batch: int | None = None
-    """Configurations proposed together. None: an eighth of the stage's planned trials, from 4 to 32; 32 without a plan.
-    """
-    structures: int | None = None
-    """Structures that a batch may open, at most. None: 2 in a stage of fewer than 64 planned trials, else 3."""
-    plateau: int | None = None
-    """A stage ends after so many trials without a better one; None: half of the stage's trials, at least ten."""
     halving: bool = True
-    """Whether runs of overfit and tune give up their slots at rungs: see `recipe.rungs`."""
+    """Whether slots are refilled as they come free, and runs of overfit and tune give theirs up at rungs."""
     factor: int = 3
     """Of the runs that come to a rung one in so many goes on; rungs lie so many times apart."""
     first_rung: int = 2
     """No rung before so many epochs."""
+    batch: int | None = None
+    """Without halving: configurations proposed together. None: an eighth of the stage's planned trials, from 4 to 32; 32 without a plan.
+    """
+    structures: int | None = None
+    """Without halving: structures that a batch may open, at most. None: 2 in a stage of fewer than 64 planned trials,
+    else 3."""
+    plateau: int | None = None
+    """A stage ends after so many trials without a better one; None: half of the stage's trials, at least ten."""
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ def context(
 ) -> Any:
     ctx = SimpleNamespace(
         spec=SimpleNamespace(
-            seed=0, search=SearchSpec(sampler, batch, None, plateau, halving), budget=BudgetSpec(epochs=3),
+            seed=0, search=SearchSpec(sampler, halving, batch=batch, plateau=plateau), budget=BudgetSpec(epochs=3),
             training=TrainingSpec(),
         ),
         dataset=SimpleNamespace(folds=folds, facts=FACTS), folds=(SimpleNamespace(x_train=range(9)),) * folds,
