@@ -57,8 +57,11 @@ def check(ctx: click.Context, /, study: str, data_dir: str | None, no_data: bool
 @click.option("--export", metavar="DIR", help="Folder for the finished bundle.  [default: NAME-bundle]")
 @options.artifacts
 @click.option("--fresh", is_flag=True, help="Forget an earlier study of this name and start anew.")
+@click.option(
+    "--warm-start", is_flag=True, help="Begin stages with what other studies in the database ended with, too."
+)
 def run(study: str, storage: str, data_dir: str | None, workers: int, export: str | None, artifacts: str | None,
-        fresh: bool, **given: Any) -> None:  # fmt: skip
+        fresh: bool, warm_start: bool, **given: Any) -> None:  # fmt: skip
     """Run a study, or go on with one that was stopped.
 
     STUDY is a study file or the name of a bundled study, such as digits. Ctrl-C stops it and keeps the results; the
@@ -74,7 +77,7 @@ def run(study: str, storage: str, data_dir: str | None, workers: int, export: st
     with progress(live=show.on_terminal()) as listener:
         done = command.run(
             spec, storage=storage, listener=listener, data_dir=data_dir, artifacts=artifacts, workers=workers,
-            export=export, fresh=fresh,
+            export=export, fresh=fresh, warm_start=warm_start,
         )  # fmt: skip
     click.echo()
     show.show_study(results.results(storage), done.name, verdicts=False)

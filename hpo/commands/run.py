@@ -30,6 +30,7 @@ def run(
     workers: int = 1,
     export: str | None = None,
     fresh: bool = False,
+    warm_start: bool = False,
 ) -> "StudyRow":
     """Runs a study to its end, or goes on with it where it stopped. Raises Stopped on Ctrl-C."""
     _refuse_unwritable(Path(export or f"{spec.name}-bundle"))
@@ -37,7 +38,7 @@ def run(
 
     return launch(
         spec, storage=storage, data_dir=data_dir, artifacts=artifacts, workers=workers, export=export, fresh=fresh,
-        listener=listener,
+        warm_start=warm_start, listener=listener,
     )  # fmt: skip
 
 

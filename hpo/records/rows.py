@@ -17,7 +17,8 @@ TrialState = Literal["running", "complete", "pruned", "failed"]
 ClosedState = Literal["complete", "pruned", "failed"]
 RunState = Literal["queued", "running", "done", "stopped", "dropped", "diverged", "failed"]
 Origin = Literal[
-    "sampler", "default", "handed_on", "remedy", "carried", "baseline", "small_network", "contender", "squeeze"
+    "sampler", "default", "handed_on", "portfolio", "warm_start", "remedy", "carried", "baseline", "small_network",
+    "contender", "squeeze",
 ]  # fmt: skip
 Purpose = Literal["search", "noise", "proof", "squeeze", "longer"]
 

@@ -67,7 +67,12 @@ TRIALS = (
     Column("stage", TEXT, "stage with its attempt"),
     Column("number", WHOLE, "of the trial in its stage, from 0"),
     Column("state", TEXT, "running, complete, pruned or failed"),
-    Column("origin", TEXT, "sampler, default, handed_on, remedy, carried, baseline, small_network, contender, squeeze"),
+    Column(
+        "origin",
+        TEXT,
+        "sampler, default, handed_on, portfolio, warm_start, remedy, carried, baseline, small_network, contender, "
+        "squeeze",
+    ),
     Column("value", REAL, "the stage's objective"),
     Column("best", FLAG, "whether it is the stage's best trial"),
     Column("chosen", FLAG, "whether the verdict hands it on"),

@@ -24,7 +24,7 @@ from hpo.space import SearchSpace
 from hpo.space.plain import space_to_plain
 from hpo.studyfile.spec import StudySpec
 from hpo.training.baselines import Predictor
-from hpo.values import Array, Fold, fingerprint
+from hpo.values import Array, Configuration, Fold, fingerprint
 
 
 @dataclass(eq=False)
@@ -46,6 +46,8 @@ class Context:
     bundle: str
     """Folder for the exported network."""
     workers: int = 1
+    elsewhere: tuple[Configuration, ...] = ()
+    """What other studies ended with, to begin stages with."""
     spent_before: float = 0.0
     """Seconds that training took in earlier processes, before this one went on."""
     deadline: float = math.inf

@@ -20,6 +20,7 @@ from hpo.run.budget import trained_seconds
 from hpo.run.context import Context
 from hpo.run.events import Listener, Note, StageFinished, StudyFinished
 from hpo.run.leading import forget, led
+from hpo.run.warm import chosen_elsewhere
 from hpo.run.workforce import training
 from hpo.studyfile.guidance import check_loss
 from hpo.studyfile.spec import StudySpec, identity, to_plain
@@ -28,9 +29,11 @@ from hpo.values import Verdict, fingerprint
 
 def launch(
     spec: StudySpec, *, storage: str, data_dir: str | None = None, artifacts: str | None = None, workers: int = 1,
-    export: str | None = None, fresh: bool = False, listener: Listener = lambda event: None,
+    export: str | None = None, fresh: bool = False, warm_start: bool = False, listener: Listener = lambda event: None,
 ) -> StudyRow:  # fmt: skip
     """Run a study to its end, or go on with it where it stopped.
+
+    `warm_start`: stages begin with what other studies in the database ended with, too.
 
     Raises InputError for what the user can mend, Stopped on Ctrl-C (everything finished is kept), Fault otherwise.
     """
@@ -51,6 +54,8 @@ def launch(
         study = Studies(database).open(spec.name, to_plain(spec), fingerprint(identity(spec)), spec.seed)
         with led(database, study, lambda text: listener(Note(text))) as lead, importable(spec.base, first=False):
             ctx = _context(spec, dataset, database, store, study, lead.worker_id, listener, export, workers)
+            if warm_start:
+                ctx.elsewhere = chosen_elsewhere(ctx.studies, spec.name, str(dataset.facts.task), spec.space.model)
             with training(ctx, lead, data_dir, store_url):
                 return _follow(ctx)
 

@@ -17,13 +17,16 @@ from hpo.seeds import derive
 from hpo.space import SearchSpace
 from hpo.values import Configuration, fingerprint
 
+JUDGED: tuple[Origin, ...] = ("sampler", "portfolio", "warm_start")
+"""Trials that may give up their slots."""
+
 
 def new_trials(
     ctx: Context, stage: StageRow, space: SearchSpace, proposals: Sequence[tuple[Origin, Proposal]], feed: Feed
 ) -> list[NewTrial]:
     """Trials to queue together, with a run a fold each; the seed of a trial's runs is its number.
 
-    What the sampler proposes may be compared at rungs; a given configuration is there to be held against.
+    What a stage began with, and remedies, are there to be held against: they are not compared at rungs.
     """
     asked = [
         requests(ctx, p.configuration, [derive(ctx.spec.seed, stage.name, stage.attempt, "run", p.number)])
@@ -33,7 +36,7 @@ def new_trials(
     runs: Iterator[NewRun] = iter(new_runs(ctx, space, together, slots=feed.slots))
     return [
         _trial(space, proposal, origin,
-               tuple(replace(next(runs), judged=feed.judged and origin == "sampler") for _ in some))
+               tuple(replace(next(runs), judged=feed.judged and origin in JUDGED) for _ in some))
         for (origin, proposal), some in zip(proposals, asked, strict=True)
     ]  # fmt: skip
 

@@ -16,6 +16,7 @@ from hpo.run.budget import seconds_for
 from hpo.run.closing import tried
 from hpo.run.context import Context
 from hpo.run.searching import WIDENINGS, Task
+from hpo.run.warm import warm_starts
 from hpo.space import SearchSpace
 from hpo.space.plain import range_from_plain, space_from_plain
 from hpo.space.ranges import Choice, Fixed, clamped
@@ -36,7 +37,7 @@ def task_for(ctx: Context, step: Next, done: Sequence[Done]) -> Task:
         whole = grown_space(ctx.spec.space, done)
         base = unregularized(whole, whole.default())
         space = stage_space("overfit", whole, base)
-        return _task(space, (("default", space.default()),), planned, seconds, may_widen)
+        return _task(ctx, space, [("default", space.default())], planned, seconds, may_widen)
     before = latest(done, "overfit" if step.stage == "regularize" else "regularize")
     if before is None:
         raise ValueError(f"{step.stage} has nothing to build on")
@@ -51,15 +52,20 @@ def task_for(ctx: Context, step: Next, done: Sequence[Done]) -> Task:
     default = space.default()
     if anything_varies(space) and default != reference:
         starts.append(("default", default))
-    return _task(space, tuple(starts), planned, seconds, may_widen)
+    return _task(ctx, space, starts, planned, seconds, may_widen)
 
 
 def _task(
-    space: SearchSpace, starts: tuple[tuple[Origin, Configuration], ...], planned: int | None, seconds: float | None,
-    may_widen: bool,
+    ctx: Context, space: SearchSpace, starts: Sequence[tuple[Origin, Configuration]], planned: int | None,
+    seconds: float | None, may_widen: bool,
 ) -> Task:  # fmt: skip
     """A stage's first attempt; one that has nothing to vary trains its one configuration."""
-    return Task(space, starts, (), planned if anything_varies(space) else 1, seconds, may_widen)
+    if not anything_varies(space):
+        return Task(space, tuple(starts), (), 1, seconds, may_widen)
+    more = warm_starts(
+        space, [c for _, c in starts], planned, elsewhere=ctx.elsewhere, bundled=ctx.spec.search.portfolio
+    )
+    return Task(space, (*starts, *more), (), planned, seconds, may_widen)
 
 
 def grown_space(space: SearchSpace, done: Sequence[Done]) -> SearchSpace:

@@ -76,6 +76,7 @@ SEARCH: dict[str, Rule] = {
     "halving": flag("Write halving = true or halving = false."),
     "factor": integer(2, 100, "Write of how many runs one goes on at a rung, e.g. 3."),
     "first_rung": integer(1, remedy="Write the epoch before which no run is compared, e.g. 2."),
+    "portfolio": flag("Write portfolio = true or portfolio = false."),
     "batch": integer(1, 1024, "Write how many configurations to propose together, e.g. 4, or leave it out."),
     "structures": integer(1, 1024, "Write how many structures a batch may open, e.g. 2, or leave it out."),
     "plateau": integer(1, remedy="Write after how many trials without a better one a stage ends, or leave it out."),

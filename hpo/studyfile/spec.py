@@ -58,9 +58,11 @@ class SearchSpec:
     """Of the runs that come to a rung one in so many goes on; rungs lie so many times apart."""
     first_rung: int = 2
     """No rung before so many epochs."""
+    portfolio: bool = True
+    """Whether stages begin with configurations that did well elsewhere, too: see `hpo.portfolio`."""
     batch: int | None = None
-    """Without halving: configurations proposed together. None: an eighth of the stage's planned trials, from 4 to 32; 32 without a plan.
-    """
+    """Without halving: configurations proposed together. None: an eighth of the stage's planned trials, from 4 to 32;
+    32 without a plan."""
     structures: int | None = None
     """Without halving: structures that a batch may open, at most. None: 2 in a stage of fewer than 64 planned trials,
     else 3."""

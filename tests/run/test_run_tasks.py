@@ -16,6 +16,7 @@ from hpo.run.tasks import grown_space, inside, task_for
 from hpo.space import FloatRange, IntRange
 from hpo.space.plain import range_to_plain, space_to_plain
 from hpo.studyfile.spacefile import load_space
+from hpo.studyfile.spec import SearchSpec
 from hpo.values import Verdict
 
 CONFIGURATION = {**SPACE.default(), "learning_rate": 0.05, "dropout": 0.9}
@@ -44,7 +45,9 @@ def context(*stages: Any, trials: int | None = 60, seconds: float | None = None,
         for i, (name, attempt, searched, _) in enumerate(stages)
     ]  # fmt: skip
     return SimpleNamespace(
-        spec=SimpleNamespace(space=space, budget=SimpleNamespace(trials=trials, seconds=seconds)),
+        spec=SimpleNamespace(
+            space=space, budget=SimpleNamespace(trials=trials, seconds=seconds), search=SearchSpec(portfolio=False)
+        ), elsewhere=(),
         study=SimpleNamespace(id=1), workers=1, spent_before=0.0, started=time.monotonic(),
         studies=SimpleNamespace(stages=lambda _: rows),
         queue=SimpleNamespace(trials=lambda stage_id, with_runs=True: stages[stage_id][3]),

@@ -44,6 +44,10 @@ seconds = 90
 epochs = 3
 [search]
 sampler = "qmc"
+halving = false
+factor = 4
+first_rung = 3
+portfolio = false
 batch = 2
 structures = 5
 plateau = 6
@@ -89,7 +93,7 @@ def test_every_key_is_read(tmp_path):
     )
     assert spec.data == data
     assert spec.budget == BudgetSpec(12, 90.0, 3)
-    assert spec.search == SearchSpec("qmc", 2, 5, 6)
+    assert spec.search == SearchSpec("qmc", False, 4, 3, False, 2, 5, 6)
     assert spec.training == TrainingSpec("fit", "mixed", 2048)
     assert spec.recipe == RecipeSpec(0.1, 6, 3, 0.01, 1, 0)
     assert (spec.name, spec.seed, spec.metric, spec.base) == ("whole", 7, "auc", str(tmp_path))
