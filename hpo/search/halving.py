@@ -68,7 +68,7 @@ class SlotSearch:
         make = Arrays if sampler in ("tpe", "random") else Rebuilt
         self._model: Model = make(self._terms, self._ledger, direction=direction, sampler=sampler, seed=seed)
         self._random = Arrays(self._terms, self._ledger, direction=direction, sampler="random", seed=seed)
-        self._openings = Openings(self._terms, self._ledger, self._settings.outer, seed)
+        self._openings = Openings(self._terms, self._ledger, self._settings.outer, seed, slots, planned)
         for trial in sorted(history, key=lambda t: t.number):
             self._remember(trial)
             for rung, value in sorted((seen or {}).get(trial.number, {}).items()):

@@ -28,22 +28,31 @@ from hpo.values import Configuration
 LOOKS = 256
 """Random configurations whose structures can be opened: those that take much of the space come early."""
 
+PLANNED_TRIED = 8
+"""A structure begins with no more than this part of the trials that are planned."""
+
 
 @dataclass(frozen=True)
 class Outer:
     """The settings of the outer level."""
 
     tried: int = 8
-    """Runs that a structure begins with; no more are begun before a value of theirs is known."""
-    factor: int = 3
+    """Runs that a structure begins with, where there are as many slots; no more before a value of theirs is known."""
+    factor: int = 2
     """One in so many structures goes on, with so many times the runs. At least 2."""
 
 
 class Openings:
     """Decides on the structures of a stage's cohorts."""
 
-    def __init__(self, terms: Terms, ledger: Ledger, settings: Outer, seed: tuple[str | int, ...]) -> None:
-        self._terms, self._ledger, self._settings, self._seed = terms, ledger, settings, seed
+    def __init__(self, terms: Terms, ledger: Ledger, settings: Outer, seed: tuple[str | int, ...], slots: int,
+        planned: int | None,
+    ) -> None:  # fmt: skip
+        """`planned`: trials of the stage; of few a structure begins with fewer, so that some can be tried."""
+        self._terms, self._ledger, self._seed = terms, ledger, seed
+        # Beside others a run costs little; alone it costs all of itself, so that two must do.
+        most = slots if planned is None else min(slots, planned // PLANNED_TRIED)
+        self._tried, self._factor = min(settings.tried, max(2, most)), settings.factor
 
     def next(self, beside: Sequence[Configuration]) -> Row:
         """A row of the structure to open, another than those `beside` where there is one."""
@@ -69,11 +78,11 @@ class Openings:
         s = self._ledger.structure(self._terms.configuration(donor))
         if self._only or (s is not None and self._known(s)):
             return None
-        return max(1, self._settings.tried - (0 if s is None else self._ledger.counts[s]))
+        return max(1, self._tried - (0 if s is None else self._ledger.counts[s]))
 
     def _goes_on(self, s: int) -> bool:
         """Whether a structure that was tried deserves more runs."""
-        tried, factor = self._settings.tried, self._settings.factor
+        tried, factor = self._tried, self._factor
         counts = np.array(self._ledger.counts)
         if counts[s] < tried or not self._known(s):
             return bool(counts[s] < tried)

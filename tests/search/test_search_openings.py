@@ -113,7 +113,7 @@ def test_first_runs_are_held_against_as_many_of_the_others():
             configuration = {"rate": 0.5, "layers": layers}
             ledger.add(number, terms.row(terms.params_of(configuration)), configuration, running=False)
             ledger.see(number, 1, cost)
-    openings = Openings(terms, ledger, Outer(tried=4, factor=3), ("seed",))
+    openings = Openings(terms, ledger, Outer(tried=4, factor=3), ("seed",), 8, None)
     assert openings.stays({"rate": 0.5, "layers": 3})
     assert not openings.stays({"rate": 0.5, "layers": 2})
 
@@ -128,3 +128,21 @@ def test_refills_take_every_width_that_shares_the_program():
     widths = {int(p.configuration["units"]) for p in slots.begin(range(32))}
     assert len(widths) > 2
     assert np.ptp(list(widths)) <= 100
+
+
+def test_a_single_slot_tries_a_structure_with_two_runs():
+    slots = SlotSearch(SPACE, direction="minimize", rungs=(1, 3), sampler="tpe", seed=(0,), slots=1)
+    layers = []
+    for number in range(6):
+        (p,) = slots.begin([number])
+        slots.see(p.number, 1, float(number))
+        slots.end(p.number, None, dropped=True)
+        layers.append(p.configuration["layers"])
+    assert layers[0] == layers[1] != layers[2] == layers[3]
+    # Of two that were tried the better one gets as many again.
+    assert layers[4] == layers[5] == layers[0]
+
+
+def test_of_a_short_plan_a_structure_takes_little():
+    slots = SlotSearch(SPACE, direction="minimize", rungs=(1, 3), sampler="tpe", seed=(0,), slots=8, planned=24)
+    assert len(slots.begin(range(8))) == 3
