@@ -1,5 +1,6 @@
 """What verdicts are given on: trials, contenders and baselines as the recipe sees them."""
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,10 @@ class Tried:
     origin: str = "sampler"
     pace: float = 0.0
     """See `diagnosis.pace`: near 1 where the learning rate is far too low."""
+    rung: int = 0
+    """Of a trial that gave up its slot: the epoch of the rung where it did; 0 for others."""
+    value_there: float = 0.0
+    """Its objective there."""
 
     @property
     def gap(self) -> float:
@@ -95,8 +100,18 @@ def complete(trials: Sequence[Tried]) -> list[Tried]:
 
 
 def ranked(trials: Sequence[Tried], sign: float) -> list[Ranked]:
-    """For the edges: cost falls as trials get better. sign: +1 where a greater value is better."""
-    return [Ranked(t.configuration, -sign * t.value) for t in trials if t.value is not None]
+    """For all that asks for the order of trials alone: cost is a trial's place, from 0 for the best.
+
+    Trials that gave up their slots come after those that have a value, of a later rung before those of an earlier one;
+    others (diverged, failed) are left out. sign: +1 where a greater value is better.
+    """
+    keys = {
+        t.number: (t.value is None, -t.rung, -sign * (t.value_there if t.value is None else t.value))
+        for t in trials
+        if t.value is not None or t.rung
+    }
+    order = sorted(keys.values())
+    return [Ranked(t.configuration, float(bisect_left(order, keys[t.number]))) for t in trials if t.number in keys]
 
 
 def best(trials: Sequence[Tried], sign: float) -> Tried:

@@ -85,6 +85,9 @@ def at_rungs(columns: Sequence[Array], steps: Sequence[int]) -> dict[int, float]
 
 def tried(trial: TrialRow) -> Tried:
     """A closed trial as the recipe sees it."""
+    rung = 0
+    if trial.state == "pruned" and trial.rungs and isfinite(trial.rungs[max(trial.rungs)]):
+        rung = max(trial.rungs)
     value = trial.value if trial.state == "complete" and trial.value is not None and isfinite(trial.value) else None
     return Tried(
         trial.number,
@@ -98,4 +101,6 @@ def tried(trial: TrialRow) -> Tried:
         trial.diagnosis.name if trial.diagnosis else "",
         trial.origin,
         trial.diagnosis.evidence.get("pace", 0.0) if trial.diagnosis else 0.0,
+        rung,
+        trial.rungs[rung] if rung else 0.0,
     )

@@ -123,14 +123,12 @@ def _regularize(ctx: Context, row: StageRow, task: Task, found: Searched, bar: B
 
 def _insight(ctx: Context, stage: str, task: Task, found: Searched, sign: float, verdict: Verdict) -> Insight:
     """What the stage taught; what hardly matters may be fixed where the next one has the same objective."""
-    trials = [
-        Ranked(t.configuration, inf if t.value is None else -sign * t.value)
-        for t in found.trials
-        if t.value is not None or t.diagnosis  # what was never trained says nothing, a divergence does
-    ]
+    order = ranked(found.trials, sign)
+    # What was never trained says nothing, a divergence does.
+    diverged = [Ranked(t.configuration, inf) for t in found.trials if t.value is None and not t.rung and t.diagnosis]
     return insight(
-        importances(task.space, trials, derive(ctx.spec.seed, "importance", stage)),
-        edges=() if found.edges else crowded_edges(task.space, ranked(found.trials, sign)),
+        importances(task.space, [*order, *diverged], derive(ctx.spec.seed, "importance", stage)),
+        edges=() if found.edges else crowded_edges(task.space, order),
         chosen=verdict.hands_on.get("configuration"),
         fixes=stage == "regularize",
     )

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import takewhile
-from math import isfinite
 
 from hpo.recipe.mending import Round
 from hpo.records.rows import ClosedTrial, NewRun, NewTrial, OptunaParam, Origin, StageRow, TrialRow
@@ -47,8 +46,13 @@ def carried_trials(space: SearchSpace, feed: Feed, carried: Sequence[TrialRow]) 
     for number, old in enumerate(carried):
         proposal = feed.propose(number, old.configuration)
         feed.see(number, old.rungs)
-        dropped = old.state == "pruned" and bool(old.rungs) and all(map(isfinite, old.rungs.values()))
-        told = feed.tell(number, tried(old).value, diverged=old.state == "pruned" and not dropped, dropped=dropped)
+        was = tried(old)
+        told = feed.tell(
+            number,
+            was.value,
+            diverged=old.state == "pruned" and not was.rung,
+            dropped=old.state == "pruned" and was.rung > 0,
+        )
         end = ClosedTrial(
             number, told.state, told.value, old.training_loss, old.validation_loss, old.training_metric,
             old.validation_metric, old.parameters, old.diagnosis, 0.0, told.attrs, told.study_attrs, old.rungs,
