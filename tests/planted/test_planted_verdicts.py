@@ -44,6 +44,10 @@ def verdicts(
     return given
 
 
+def regularized(event: StageFinished) -> bool:
+    return event.stage == "regularize" and event.verdict.decision == "go on"
+
+
 LOW_RATE = """
 name = "low_rate"
 [data]
@@ -107,6 +111,14 @@ def test_two_hidden_units_send_the_study_back_for_capacity(tmp_path: Path, share
     assert given[4][1].figures["training_loss"] < given[2][1].figures["training_loss"]
 
 
+REGULARIZATION = """
+[space.regularization]
+l2 = { float = [1e-6, 1e-1], log = true }
+dropout = { float = [0.0, 0.8] }
+input_noise = { float = [0.0, 0.5] }
+early_stopping = { choice = [0, 2] }
+"""
+
 FEW_ROWS = """
 name = "few_rows"
 [data]
@@ -124,17 +136,11 @@ hidden_layers = { int = [1, 3] }
 units = { int = [32, 256], log = true }
 [space.optimizer]
 learning_rate = { float = [1e-3, 2e-2], log = true }
-[space.regularization]
-l2 = { float = [1e-6, 1e-1], log = true }
-dropout = { float = [0.0, 0.8] }
-input_noise = { float = [0.0, 0.5] }
-early_stopping = { choice = [0, 2] }
 """
 
 
 def test_few_rows_ask_for_strong_regularization(tmp_path: Path, shared_data: Path) -> None:
-    given = verdicts(tmp_path, FEW_ROWS, lambda e: e.stage == "regularize" and e.verdict.decision == "go on",
-                     data_dir=shared_data)  # fmt: skip
+    given = verdicts(tmp_path, FEW_ROWS + REGULARIZATION, regularized, data_dir=shared_data)
     overfit = next(v for name, v in reversed(given) if name.startswith("overfit"))
     assert "regularization has work to do" in overfit.sentence
     assert given[-1][1].hands_on["strength"] == "strong"
@@ -175,17 +181,12 @@ units = { int = [8, 64], log = true }
 [space.optimizer]
 learning_rate = { float = [1e-3, 2e-2], log = true }
 batch_size = 256
-[space.regularization]
-l2 = { float = [1e-6, 1e-1], log = true }
-dropout = { float = [0.0, 0.8] }
-input_noise = { float = [0.0, 0.5] }
-early_stopping = { choice = [0, 2] }
 """
 
 
 def test_50_000_rows_ask_for_almost_no_regularization(tmp_path: Path) -> None:
     (tmp_path / "planted_data.py").write_text(PLANTED_DATA)
-    given = dict(verdicts(tmp_path, MANY_ROWS, lambda e: e.stage == "regularize" and e.verdict.decision == "go on"))
+    given = dict(verdicts(tmp_path, MANY_ROWS + REGULARIZATION, regularized))
     assert given["data.1"].figures["rows_training"] == 50_000
     assert "little to regularize" in next(v for name, v in given.items() if name.startswith("overfit")).sentence
     *_, found = given.values()
@@ -222,7 +223,7 @@ early_stopping = { choice = [0, 3] }
 
 def test_noisy_labels_ask_for_early_stopping_or_label_smoothing(tmp_path: Path) -> None:
     (tmp_path / "planted_data.py").write_text(PLANTED_DATA)
-    given = verdicts(tmp_path, NOISY_LABELS, lambda e: e.stage == "regularize" and e.verdict.decision == "go on")
+    given = verdicts(tmp_path, NOISY_LABELS, regularized)
     found = given[-1][1]
     earning = {name: found.figures[f"earns_{name}"] for name in ("input_noise", "label_smoothing", "early_stopping")}
     assert max(earning, key=lambda name: earning[name]) in ("early_stopping", "label_smoothing")
