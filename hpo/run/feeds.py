@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil, inf
+from statistics import median
 from typing import Protocol
 
 from hpo.metrics import Direction
@@ -21,6 +22,7 @@ from hpo.run.context import Context
 from hpo.run.tally import Tally
 from hpo.run.trainer import ahead
 from hpo.search.halving import SlotSearch
+from hpo.search.samplers import installed
 from hpo.search.search import Search
 from hpo.search.values import PastTrial, Proposal, Told
 from hpo.space import SearchSpace
@@ -32,6 +34,11 @@ COMPARING = ("overfit", "tune")
 """Stages whose runs are compared at rungs. `regularize` is not one: early in a training regularization only costs."""
 IN_FLIGHT = 4
 """At most one in so many of a stage's planned trials is in training at a time: the sampler learns from the others."""
+
+GP_SECONDS = 0.5
+"""A proposal of the Gaussian process costs about so much, one of TPE a thousandth (`benchmarks/search`)."""
+GP_PAYS = 20
+"""`auto` takes the Gaussian process where a training takes so many times as long as its proposal."""
 
 Proposals = list[tuple[Origin, Proposal]]
 
@@ -65,6 +72,16 @@ def feed_for(ctx: Context, stage: StageRow, space: SearchSpace, planned: int | N
     return kind(ctx, stage, space, planned, starts, tally)
 
 
+def sampler_of(ctx: Context) -> str:
+    """The study's sampler. `auto` is settled by what the baseline stage's runs took, which is in the records."""
+    stated = ctx.spec.search.sampler
+    if stated != "auto":
+        return stated
+    rows = [row for row in ctx.studies.stages(ctx.study.id) if row.name == "baseline"]
+    seconds = [r.seconds for row in rows for t in ctx.queue.trials(row.id) for r in t.runs if r.purpose == "noise"]
+    return "gp" if seconds and median(seconds) >= GP_PAYS * GP_SECONDS and installed("gp") else "tpe"
+
+
 def _startup(planned: int | None) -> int:
     return STARTUP if planned is None else min(STARTUP, max(4, planned // 3))
 
@@ -89,7 +106,7 @@ class Batches:
         self._ctx, self._planned, self._starts = ctx, planned, starts
         self.in_order = ctx.workers == 1
         self._search = Search(
-            space, direction=_direction(stage), sampler=ctx.spec.search.sampler,
+            space, direction=_direction(stage), sampler=sampler_of(ctx),
             seed=(ctx.spec.seed, stage.name, stage.attempt), startup=_startup(planned), history=_history(tally),
         )  # fmt: skip
 
@@ -161,7 +178,7 @@ class Slots:
         self._open: dict[str, _Cohorts] = {}
         self._search = SlotSearch(
             space, direction=_direction(stage), rungs=rungs(ctx.spec.budget.epochs, rule_of(ctx.spec.search)),
-            sampler=ctx.spec.search.sampler, seed=(ctx.spec.seed, stage.name, stage.attempt), slots=self._each,
+            sampler=sampler_of(ctx), seed=(ctx.spec.seed, stage.name, stage.attempt), slots=self._each,
             planned=planned, startup=_startup(planned), history=_history(tally),
             seen={t.number: t.rungs for t in tally.rows.values()},
         )  # fmt: skip

@@ -61,7 +61,7 @@ def check_sampler(name: str) -> None:
             Problem("study file", "search.sampler", "one of " + ", ".join(SAMPLERS), repr(name), "Choose one of them.")
         )
     module, extra = _NEEDS.get(name, (None, None))
-    if module is not None and importlib.util.find_spec(module) is None:
+    if not installed(name):
         raise InputError(
             Problem(
                 "study file",
@@ -71,6 +71,12 @@ def check_sampler(name: str) -> None:
                 f"Install the extra with: pip install 'hpo[{extra}]', or choose another sampler.",
             )
         )
+
+
+def installed(name: str) -> bool:
+    """Whether what the sampler needs is there."""
+    module, _ = _NEEDS.get(name, (None, None))
+    return module is None or importlib.util.find_spec(module) is not None
 
 
 def learns_from_values(name: str) -> bool:

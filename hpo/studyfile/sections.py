@@ -25,7 +25,7 @@ S = TypeVar("S")
 SKLEARN = ("breast_cancer", "diabetes", "digits", "iris", "wine")
 """What `sklearn:` may be followed by: the sets that scikit-learn carries within itself."""
 
-SAMPLERS = ("tpe", "random", "qmc", "cmaes", "gp")
+SAMPLERS = ("auto", "tpe", "random", "qmc", "cmaes", "gp")
 
 
 def _source(value: Any) -> str:

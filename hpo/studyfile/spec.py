@@ -50,8 +50,8 @@ class BudgetSpec:
 class SearchSpec:
     """`[search]`: how configurations are proposed."""
 
-    sampler: str = "tpe"
-    """`tpe`, `random`, `qmc`, `cmaes` or `gp`."""
+    sampler: str = "auto"
+    """`auto`, `tpe`, `random`, `qmc`, `cmaes` or `gp`."""
     halving: bool = True
     """Whether slots are refilled as they come free, and runs of overfit and tune give theirs up at rungs."""
     factor: int = 3

@@ -30,7 +30,7 @@ trials = 45                   # over the stages overfit, regularize and tune tog
 epochs = 15                   # of each training
 
 [search]
-sampler = "tpe"               # tpe, random, qmc, cmaes or gp
+sampler = "auto"              # auto, tpe, random, qmc, cmaes or gp
 """
 
 

@@ -17,6 +17,7 @@ from hpo.recipe.judging import Bar, Baseline
 from hpo.recipe.noise import Noise
 from hpo.records.rows import StageRow
 from hpo.run.events import TrialFinished
+from hpo.run.feeds import sampler_of
 from hpo.run.searching import StageSearch, Task
 from hpo.run.tally import Tally
 from hpo.search.search import Search
@@ -308,3 +309,16 @@ def test_folds_are_dropped_together(here: Bench, monkeypatch: pytest.MonkeyPatch
     search(ctx, stage, planned=24, may_widen=False)
     states = [tuple(r.state for r in t.runs) for t in here.queue.trials(stage.id)]
     assert set(states) == {("done", "done"), ("dropped", "dropped")}
+
+
+@pytest.mark.parametrize(("took", "there", "expected"), [(30.0, True, "gp"), (9.0, True, "tpe"), (30.0, False, "tpe")])
+def test_auto_takes_the_gaussian_process_where_a_training_costs_much_more(
+    here: Bench, monkeypatch: pytest.MonkeyPatch, took: float, there: bool, expected: str
+) -> None:
+    monkeypatch.setattr("hpo.run.feeds.installed", lambda _: there)
+    runs = (SimpleNamespace(purpose="noise", seconds=took), SimpleNamespace(purpose="search", seconds=99.0))
+    ctx = context(here, sampler="auto")
+    ctx.studies = SimpleNamespace(stages=lambda _: [SimpleNamespace(id=1, name="baseline")])
+    ctx.queue = SimpleNamespace(trials=lambda _: [SimpleNamespace(runs=runs)])
+    assert sampler_of(ctx) == expected
+    assert sampler_of(context(here, sampler="qmc")) == "qmc"
