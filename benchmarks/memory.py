@@ -30,6 +30,7 @@ metric = "accuracy"
 trials = {trials}
 epochs = {epochs}
 [search]
+halving = false
 structures = 24
 plateau = {trials}
 [training]
