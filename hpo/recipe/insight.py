@@ -19,7 +19,7 @@ from hpo.values import Configuration, Scalar
 SMALL = 0.1
 """A hyperparameter whose total share has its upper bound here or below hardly matters."""
 ENOUGH = 50
-"""With fewer trials than this nothing is fixed."""
+"""With fewer trials than this nothing is fixed, and no interaction told."""
 NEVER_FIXED = ("learning_rate",)
 """The best rate moves with whatever else a stage changes."""
 WORTH_TELLING = 0.05
@@ -134,6 +134,8 @@ def _leading(explained: Explained) -> str:
 
 
 def _together(explained: Explained) -> str:
+    if explained.trials < ENOUGH:
+        return ""
     telling = [i for i in explained.interactions if i.share >= WORTH_TELLING and i.low > SURE][:_TOLD]
     return "; ".join(f"{i.names[0]} and {i.names[1]} interact ({_interval(i)})" for i in telling)
 

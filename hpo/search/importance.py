@@ -38,9 +38,11 @@ def importances(space: SearchSpace, trials: Sequence[Ranked], seed: int) -> Expl
 
     trials: costs in any unit, less is better, infinite or NaN for those that are worse than all others (diverged, say;
     one that was dropped at a rung gets a cost above those of all that went further). Empty where they are fewer than
-    `LEAST`, all equally good, or nothing varies.
+    `LEAST`, all equally good, or nothing varies. What was active in no trial is left out.
     """
-    varying = [h for h in space.varying if not _single(h)]
+    varying = [
+        h for h in space.varying if not _single(h) and any(space.active(h.name, t.configuration) for t in trials)
+    ]
     costs = np.array([math.inf if math.isnan(t.cost) else t.cost for t in trials])
     if len(trials) < LEAST or not varying or (costs == costs[0]).all():
         return Explained()

@@ -154,5 +154,7 @@ def interval(shares: Array, counts: Array) -> Interval:
     away = (shares - mean).reshape(len(shares), -1)
     with_trials = (counts - 1.0).T @ away / len(shares)
     by_chance = counts.shape[1] / len(shares) ** 2 * (away**2).sum(axis=0)
-    deviation = np.sqrt(np.clip((with_trials**2).sum(axis=0) - by_chance, 0.0, None)).reshape(mean.shape)
+    found = (with_trials**2).sum(axis=0) - by_chance
+    # what the correction takes off is itself uncertain: less than its own deviation was not seen to be nothing
+    deviation = np.sqrt(np.maximum(found, by_chance * np.sqrt(2 / counts.shape[1]))).reshape(mean.shape)
     return np.clip(mean, 0, 1), np.clip(mean - NORMAL * deviation, 0, 1), np.clip(mean + NORMAL * deviation, 0, 1)

@@ -83,6 +83,7 @@ def test_the_learning_rate_and_what_may_matter_stay_free() -> None:
 def test_interactions_that_may_be_chance_are_not_told() -> None:
     assert "interact" not in of(RATE, pairs=(Interaction(("a", "b"), 0.11, 0.01, 0.2),)).sentence
     assert "interact" not in of(RATE, pairs=(Interaction(("a", "b"), 0.04, 0.03, 0.05),)).sentence
+    assert "interact" not in of(RATE, pairs=(PAIR,), trials=ENOUGH - 1).sentence
 
 
 def test_edges_that_were_reached_and_not_widened_are_told() -> None:

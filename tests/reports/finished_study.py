@@ -6,7 +6,7 @@ Everything is made from closed forms and fixed seeds, so that two calls write th
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -174,6 +174,8 @@ class _Writer:
         sentence = f"{TRIALS} trials (5 healthy, 2 overfit, 1 diverged); all {TRIALS} trials were used. <b>&</b>"
         figures = {"chosen_trial": float(CHOSEN), "gap": 0.041, "trials": float(TRIALS)}
         found = insight(_explained(varies))
+        if name == "regularize":
+            found = replace(found, fix={"dropout": 0.125})
         verdict = with_insight(Verdict("go on", sentence, figures, {"chosen": CHOSEN}), found)
         self.studies.end_stage(stage.id, verdict, [])
 

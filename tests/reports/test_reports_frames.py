@@ -165,3 +165,15 @@ def test_equal_trials_agree_with_stock_optuna(tmp_path: Path) -> None:
         study.tell(study.ask(), value)
     columns = {"stage": ["s"] * 5, "number": list(range(5)), "state": ["complete"] * 5, "value": values}
     assert best_trials(columns, {"s": "maximize"})["s"] == study.best_trial.number
+
+
+def test_importance_has_hyperparameters_and_interactions_of_searching_stages(results: Results) -> None:
+    found = results.importance("digits")
+    assert list(found["stage"].unique()) == ["overfit", "regularize", "tune"]
+    tune = found[found["stage"] == "tune"]
+    assert list(tune["name"]) == ["learning_rate", "dropout", "learning_rate"]
+    assert [other if other is not pd.NA else None for other in tune["other"]] == [None, None, "dropout"]
+    assert list(tune["share"]) == [0.4, 0.4, 0.125]
+    assert list(tune["high"]) == [0.5, 0.5, 0.2]
+    assert list(found[found["fixed"].notna()][["stage", "name", "fixed"]].iloc[0]) == ["regularize", "dropout", 0.125]
+    assert found["fixed"].notna().sum() == 1

@@ -109,6 +109,13 @@ def test_ranges_and_choices_are_shown(page: Outline) -> None:
     assert "momentum, rmsprop, adam" in text
 
 
+def test_what_mattered_is_shown_with_intervals_interactions_and_what_is_fixed(page: Outline) -> None:
+    text = " ".join(page.text)
+    for told in ("Which hyperparameters mattered", "40% [30, 50]", "learning_rate and dropout", "12% [5, 20]",
+                 "fixed next at 0.125"):  # fmt: skip
+        assert told in text
+
+
 def test_pictures_are_svg_with_a_description(page: Outline) -> None:
     alts = [str(image["alt"]) for image in page.images]
     assert all(alts)

@@ -13,7 +13,7 @@ from hpo.recipe.stages import anything_varies
 from hpo.run.budget import seconds_for, used_up
 from hpo.run.proving import Repeated
 from hpo.run.tasks import grown_space, inside, task_for
-from hpo.space import FloatRange, IntRange
+from hpo.space import Fixed, FloatRange, IntRange
 from hpo.space.plain import range_to_plain, space_to_plain
 from hpo.studyfile.spacefile import load_space
 from hpo.studyfile.spec import SearchSpec
@@ -123,6 +123,20 @@ def test_tune_keeps_what_regularize_widened_and_the_reference_in_it() -> None:
     assert (rate.low, rate.high) == (pytest.approx(0.05 / 3), pytest.approx(0.1))
     assert task.starts[0][0] == "handed_on"
     assert task.starts[0][1]["dropout"] == 0.9
+
+
+def test_tune_holds_what_hardly_mattered_to_regularize_at_the_value_handed_on() -> None:
+    records = (("overfit", 1, SPACE, [past(0)]), ("regularize", 1, SPACE, [past(0)]))
+    way = [
+        done("overfit", configuration=CONFIGURATION, insight={"fix": {"learning_rate": 0.1}}),
+        done("regularize", configuration=CONFIGURATION, insight={"fix": {"dropout": 0.25}}),
+    ]
+    task = task_for(context(*records), Next("tune", 1), way)
+    assert task.space["dropout"].range == Fixed(0.25)
+    assert task.space["learning_rate"].varies
+    assert [start["dropout"] for _, start in task.starts] == [0.25] * len(task.starts)
+    del way[1].verdict.hands_on["insight"]  # type: ignore[attr-defined]
+    assert task_for(context(*records), Next("tune", 1), way).space["dropout"].varies
 
 
 def test_seconds_are_kept_over_an_interruption() -> None:

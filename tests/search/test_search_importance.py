@@ -116,6 +116,19 @@ def test_the_interval_of_a_bagged_mean_is_that_of_the_mean() -> None:
     assert (high[0] - low[0]) / 2 == pytest.approx(1.645 * values.std() / math.sqrt(40), rel=0.1)
 
 
+def test_an_interval_is_never_surer_than_its_trees() -> None:
+    """Where trees differ by chance alone, the correction may take all of the deviation off: that is no certainty."""
+    draw = np.random.default_rng(0)
+    counts = np.stack([np.bincount(r, minlength=16) for r in draw.integers(0, 16, (128, 16))])
+    _, low, high = interval(0.5 + 0.1 * draw.normal(size=(128, 200)), counts)
+    assert (high - low).min() > 0.02
+
+
+def test_what_was_never_active_is_left_out() -> None:
+    rows = [t for t in trials(40) if t.configuration["optimizer"] == "sgd"]
+    assert "momentum" not in {s.name for s in importances(SPACE, rows, 0).shares}
+
+
 def test_the_planted_one_is_found() -> None:
     found = importances(SPACE, trials(30), 0)
     first = found.shares[0]
