@@ -90,6 +90,7 @@ def test_it_is_no_less_than_what_independent_draws_bring() -> None:
             "what 10 more trials are expected to bring (0.0018) is below the noise (0.0031)",
         ),
         ([*[1.0] * 20, *[0.9964] * 10], {"planned": None}, None),
+        ([*[1.0] * 20, *[0.9964] * 10], {"planned": 34}, None),  # too few are left to be worth it
     ],
 )  # fmt: skip
 def test_the_sentence_tells_which_rule(costs: list[float], more: dict[str, float], wanted: str | None) -> None:
