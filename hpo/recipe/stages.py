@@ -30,18 +30,21 @@ STAGES: tuple[Stage, ...] = (
         "How much capacity does the data need?",
         "architecture, initializer, optimizer, learning rate; no regularization",
         "training loss",
+        version=2,
     ),
     Stage(
         "regularize",
         "What closes the gap?",
         "L1, L2, dropout, noise, max-norm, loss, batch normalization, batch size, early stopping",
         "validation metric",
+        version=2,
     ),
     Stage(
         "tune",
         "Where exactly is the optimum?",
         "learning rate and its schedule, momentum or betas, L2, dropout, narrowed around the best",
         "validation metric",
+        version=2,
     ),
     Stage("squeeze", "What is left?", "seeds, longer training, ensembles", "validation metric"),
 )

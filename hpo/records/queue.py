@@ -19,6 +19,7 @@ study, and raise LeaseLost otherwise.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -229,18 +230,23 @@ class Queue:
         with self._db.read() as connection:
             return trial_reading.trials(self._db, connection, stage_id, with_runs=with_runs, numbers=numbers)
 
-    def progress(self, trials: Sequence[TrialRow]) -> tuple[frozenset[int], dict[int, dict[int, float]]]:
-        """Of running trials: the ids of those whose runs of the search have all ended, and what each has come to at
-        rungs (see `TrialRow.rungs`). A look at little, however many hyperparameters they have.
+    def progress(self, trials: Sequence[TrialRow]) -> list[TrialRow]:
+        """Running trials as they are now: what they have come to at rungs, and once their search has ended their runs.
+
+        A look at little, however many hyperparameters they have.
         """
         folds = {t.id: sum(r.purpose == "search" for r in t.runs) for t in trials}
         run = schema.run
         going = sa.select(run.c.trial_id).where(run.c.purpose == "search", run.c.state.in_(("queued", "running")))
         with self._db.read() as connection:
             left = {
-                i for ids in batches(folds) for i in connection.execute(going.where(run.c.trial_id.in_(ids))).scalars()
+                trial_id
+                for ids in batches(folds)
+                for trial_id in connection.execute(going.where(run.c.trial_id.in_(ids))).scalars()
             }
-            return frozenset(folds.keys() - left), trial_reading.rungs(connection, folds)
+            runs = trial_reading.runs(connection, {t.id: t.number for t in trials if t.id not in left})
+            rungs = trial_reading.rungs(connection, folds)
+        return [replace(t, runs=tuple(runs.get(t.id, t.runs)), rungs=rungs.get(t.id, t.rungs)) for t in trials]
 
     def rungs(self, stage_id: int) -> list[SeenAtRung]:
         """What the stage's runs had come to, by number, fold and epoch."""

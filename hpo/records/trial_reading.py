@@ -3,6 +3,7 @@
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,8 +12,8 @@ from sqlalchemy.engine import Connection
 from hpo.records import optuna_tables, schema
 from hpo.records.bulk import batches
 from hpo.records.connection import Database
-from hpo.records.plain import known, scalar, untag
-from hpo.records.rows import ArtifactRef, RunRow, TrialRow
+from hpo.records.plain import finite, known, plain_json, scalar, untag
+from hpo.records.rows import ArtifactRef, ClosedTrial, RunRow, TrialRow
 from hpo.values import Configuration, Diagnosis, Scalar
 
 _SCORES = ("training_loss", "validation_loss", "training_metric", "validation_metric", "gap")
@@ -29,8 +30,8 @@ def trials(
     values, varied = configurations(connection, (row.id for row in rows))
     in_optuna = [row.optuna_trial_id for row in rows if row.optuna_trial_id is not None]
     attrs = optuna_tables.attributes(db, connection, in_optuna) if in_optuna else {}
-    runs = _runs(connection, {row.id: row.number for row in rows}) if with_runs else {}
-    folds = {i: sum(r.purpose == "search" for r in of_trial) for i, of_trial in runs.items()}
+    of_trials = runs(connection, {row.id: row.number for row in rows}) if with_runs else {}
+    folds = {i: sum(r.purpose == "search" for r in of_trial) for i, of_trial in of_trials.items()}
     seen = rungs(connection, {row.id: folds.get(row.id, 1) for row in rows})
     return [
         TrialRow(
@@ -47,7 +48,7 @@ def trials(
             diagnosis=_diagnosis(row),
             seconds=row.seconds or 0.0,
             optuna_attrs=attrs.get(row.optuna_trial_id, {}),
-            runs=tuple(runs.get(row.id, ())),
+            runs=tuple(of_trials.get(row.id, ())),
             rungs=seen.get(row.id, {}),
         )
         for row in rows
@@ -96,7 +97,7 @@ def rungs(connection: Connection, folds: Mapping[int, int]) -> dict[int, dict[in
     }
 
 
-def _runs(connection: Connection, numbers: Mapping[int, int]) -> dict[int, list[RunRow]]:
+def runs(connection: Connection, numbers: Mapping[int, int]) -> dict[int, list[RunRow]]:
     """The runs of trials (id to number) by trial, oldest first."""
     run, artifact = schema.run, schema.artifact
     query = sa.select(run, artifact.c.uri, artifact.c.sha256, artifact.c.size).outerjoin(
@@ -137,3 +138,15 @@ def _runs(connection: Connection, numbers: Mapping[int, int]) -> dict[int, list[
             )
         )
     return found
+
+
+def as_closed(trial: TrialRow, end: ClosedTrial) -> TrialRow:
+    """A running trial as it reads back once it was closed so."""
+    scores: dict[str, Any] = {name: known(finite(getattr(end, name))) for name in _SCORES[:-1]}
+    d = end.diagnosis
+    return replace(
+        trial, state=end.state, value=end.value, **scores,
+        gap=known(finite(end.validation_loss - end.training_loss)), parameters=end.parameters,
+        diagnosis=d and Diagnosis(d.name, d.sentence, json.loads(plain_json(dict(d.evidence)))),
+        seconds=finite(end.seconds) or 0.0, optuna_attrs={**trial.optuna_attrs, **end.optuna_attrs},
+    )  # fmt: skip

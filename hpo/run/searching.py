@@ -187,7 +187,7 @@ class StageSearch:
         seen = Seen.of(self._ctx.queue, (r for t in ready for r in t.runs if r.purpose == "search"))
         ends = [self._end(t, seen) for t in ready]
         self._ctx.queue.close_trials(self._stage, ends)
-        self._tally.read()
+        self._tally.close(ends)
         for end in ends:
             self._announce(end)
         self._refuse_hopeless()

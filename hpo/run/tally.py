@@ -1,10 +1,10 @@
 """The trials of a searching stage as its leader knows them."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 
 from hpo.records.queue import Queue
-from hpo.records.rows import TrialRow
+from hpo.records.rows import ClosedTrial, TrialRow
+from hpo.records.trial_reading import as_closed
 
 
 class Tally:
@@ -32,14 +32,15 @@ class Tally:
         self._take(queue.trials(stage_id))
 
     def read(self, more: Iterable[int] = ()) -> None:
-        """Read what has ended of what was running, what others have come to at rungs, and trials that were added."""
-        ended, rungs = self._queue.progress(list(self.running.values()))
-        for trial in list(self.running.values()):
-            if (seen := rungs.get(trial.id, trial.rungs)) != trial.rungs:
-                self.rows[trial.number] = self.running[trial.number] = replace(trial, rungs=seen)
-        numbers = [*(number for number, trial in self.running.items() if trial.id in ended), *more]
-        if numbers:
+        """Read how what was running stands, and trials that were added."""
+        for trial in self._queue.progress(list(self.running.values())):
+            self.rows[trial.number] = self.running[trial.number] = trial
+        if numbers := list(more):
             self._take(self._queue.trials(self._stage_id, numbers=numbers))
+
+    def close(self, ends: Iterable[ClosedTrial]) -> None:
+        """Take trials as they were closed in the records."""
+        self._take([as_closed(self.rows[end.number], end) for end in ends])
 
     @property
     def next_number(self) -> int:
