@@ -38,7 +38,7 @@ class Outer:
 
     tried: int = 8
     """Runs that a structure begins with, where there are as many slots; no more before a value of theirs is known."""
-    factor: int = 2
+    factor: int = 3
     """One in so many structures goes on, with so many times the runs. At least 2."""
 
 
@@ -56,61 +56,47 @@ class Openings:
 
     def next(self, beside: Sequence[Configuration]) -> Row:
         """A row of the structure to open, another than those `beside` where there is one."""
-        ledger = self._ledger
+        ledger, standings = self._ledger, _Standings(self._ledger)
         taken = {ledger.key(configuration) for configuration in beside}
         known = [s for s, key in enumerate(ledger.keys) if key not in taken]
         for s in sorted(known, key=lambda s: (-ledger.counts[s], s)):
-            if self._goes_on(s):
+            if self._goes_on(s, standings):
                 return ledger.donors[s]
         new = next((row for key, row in self._looked.items() if key not in taken and key not in ledger.keys), None)
         if new is not None:
             return new
-        bests = self._bests(len(ledger))
+        bests = standings.bests(len(ledger))
         return ledger.donors[min(known or range(len(ledger.keys)), key=lambda s: (*bests[s, ::-1], s))]
 
     def stays(self, within: Configuration) -> bool:
         """Whether a cohort of that structure is refilled."""
         s = self._ledger.structure(within)
-        return s is None or self._only or self._goes_on(s)
+        return s is None or self._only or self._goes_on(s, _Standings(self._ledger))
 
     def room(self, donor: Row) -> int | None:
         """How many runs of the structure may be begun now; None: any number."""
         s = self._ledger.structure(self._terms.configuration(donor))
-        if self._only or (s is not None and self._known(s)):
+        if self._only or (s is not None and _Standings(self._ledger).known[s]):
             return None
         return max(1, self._tried - (0 if s is None else self._ledger.counts[s]))
 
-    def _goes_on(self, s: int) -> bool:
+    def _goes_on(self, s: int, standings: "_Standings") -> bool:
         """Whether a structure that was tried deserves more runs."""
-        tried, factor = self._tried, self._factor
-        counts = np.array(self._ledger.counts)
-        if counts[s] < tried or not self._known(s):
-            return bool(counts[s] < tried)
-        level = tried
+        counts, factor = np.array(self._ledger.counts), self._factor
+        if counts[s] < self._tried or not standings.known[s]:
+            return bool(counts[s] < self._tried)
+        level = self._tried
         while level * factor <= counts[s]:
             level *= factor
         rivals = counts >= level
         if rivals.sum() < factor and not self._looked.keys() <= self._ledger.keys.keys():
             return False  # nothing to be better than
-        bests = self._bests(level)
+        bests = standings.bests(level)
         finite = np.flatnonzero(np.isfinite(bests[s]))
         if not len(finite):
             return False
         better = int((bests[rivals, finite[-1]] < bests[s, finite[-1]]).sum())
         return better < max(1, int(rivals.sum()) // factor)
-
-    def _known(self, s: int) -> bool:
-        """Whether a value of the structure's is known; of one that diverged too."""
-        return not np.isnan(self._ledger.costs[self._ledger.structures == s]).all()
-
-    def _bests(self, first: int) -> Floats:
-        """(structures, rungs): the lowest cost among so many first runs of each; infinite where there is none."""
-        ledger = self._ledger
-        found = np.full((len(ledger.keys), ledger.costs.shape[1]), np.inf)
-        early = ledger.places < first
-        costs = ledger.costs[early]
-        np.minimum.at(found, ledger.structures[early], np.where(np.isnan(costs), np.inf, costs))
-        return found
 
     @property
     def _only(self) -> bool:
@@ -126,3 +112,25 @@ class Openings:
         for row in sampler.propose(range(LOOKS)).values():
             found.setdefault(self._ledger.key(self._terms.configuration(row)), row)
         return found
+
+
+class _Standings:
+    """What is known of the structures at one moment."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        seen = ~np.isnan(ledger.costs).all(axis=1)
+        self.known = np.bincount(ledger.structures[seen], minlength=len(ledger.keys)) > 0
+        """(structures,) whether a value of theirs is known; of one that diverged too."""
+        self._bests: dict[int, Floats] = {}
+
+    def bests(self, first: int) -> Floats:
+        """(structures, rungs): the lowest cost among so many first runs of each; infinite where there is none."""
+        if first not in self._bests:
+            ledger = self._ledger
+            found = np.full((len(ledger.keys), ledger.costs.shape[1]), np.inf)
+            early = ledger.places < first
+            costs = ledger.costs[early]
+            np.minimum.at(found, ledger.structures[early], np.where(np.isnan(costs), np.inf, costs))
+            self._bests[first] = found
+        return self._bests[first]

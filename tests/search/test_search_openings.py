@@ -133,14 +133,14 @@ def test_refills_take_every_width_that_shares_the_program():
 def test_a_single_slot_tries_a_structure_with_two_runs():
     slots = SlotSearch(SPACE, direction="minimize", rungs=(1, 3), sampler="tpe", seed=(0,), slots=1)
     layers = []
-    for number in range(6):
+    for number in range(8):
         (p,) = slots.begin([number])
         slots.see(p.number, 1, float(number))
         slots.end(p.number, None, dropped=True)
         layers.append(p.configuration["layers"])
-    assert layers[0] == layers[1] != layers[2] == layers[3]
-    # Of two that were tried the better one gets as many again.
-    assert layers[4] == layers[5] == layers[0]
+    assert layers[0] == layers[1] != layers[2] == layers[3] != layers[4] == layers[5]
+    # Of three that were tried the best gets more.
+    assert layers[6] == layers[7] == layers[0]
 
 
 def test_of_a_short_plan_a_structure_takes_little():
