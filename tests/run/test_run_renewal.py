@@ -124,7 +124,8 @@ def test_a_worker_that_grew_lets_its_runs_end_gives_the_rest_back_and_says_so(
         here.trial(stage, number, slots=2, epochs=epochs)
     here.studies.set_state(here.study.id, "running")
     assert joining.work("wine", storage=here.db.url, artifacts=str(here.folder / "store"))
-    assert [state for state, _ in here.runs(stage)] == ["done", "done"] + ["queued"] * 4
+    # The third moved into the first one's slot before that one's end was handed in.
+    assert [state for state, _ in here.runs(stage)] == ["done"] * 3 + ["queued"] * 3
     with here.db.read() as connection:
         row = connection.execute(sa.select(schema.worker)).one()
     assert row.renewals == 1
