@@ -107,10 +107,15 @@ class Lanes:
         for lane in self._lanes:
             lane.trainer.drop()
 
-    def go_on(self, *, begin: bool) -> None:
-        """Let each lane that has something to do take its next step; without `begin` no waiting run is begun."""
+    def go_on(self, *, begin: bool, cohorts: bool = False) -> None:
+        """Let each lane that has something to do take its next step; without `begin` no waiting run is begun.
+
+        `cohorts`: only those of more than one slot.
+        """
         for lane in self._lanes:
-            if lane.step is None and (lane.trainer.training or (begin and not lane.trainer.idle)):
+            if lane.step is not None or lane.trainer.idle or (cohorts and lane.trainer.slots == 1):
+                continue
+            if lane.trainer.training or begin:
                 lane.room, lane.first = lane.trainer.room, lane.trainer.first
                 lane.step = self._pool.submit(self._advance, lane.trainer, begin)
 

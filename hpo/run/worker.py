@@ -81,7 +81,8 @@ class Worker:
             trainer, found = self._lanes.advance()
             if found.ended or found.at_rungs:
                 reached = self._compared(trainer, found)
-                self._lanes.go_on(begin=not self._enough())  # it trains while this is recorded
+                # A cohort trains while this is recorded; of a lone run's successor the search may know its end first.
+                self._lanes.go_on(begin=not self._enough(), cohorts=True)
                 self._hand_in(found.ended, reached)
                 return len(found.ended) + len(found.at_rungs)
         return 0
