@@ -79,12 +79,13 @@ class SlotSearch:
     def begin(
         self, numbers: Sequence[int], *, within: Configuration | None = None, beside: Sequence[Configuration] = ()
     ) -> list[Proposal]:
-        """Configurations for so many free slots, all of one structure.
+        """Configurations for so many free slots at most, all of one structure, with the first of the numbers.
 
-        `within`: a configuration of the cohort that has the free slots; none are begun where that cohort is to end, so
-        that another structure gets its slots. Without it: of the structure to open next; `beside`: a configuration of
-        each structure that has a cohort now. Numbers must grow and be larger than every number known; raises
-        ValueError otherwise, and where a given configuration lies outside the space.
+        `within`: a configuration of the cohort that has the free slots. None are begun where it is to get no more: its
+        structure is given up for another, or nothing is known yet of the few runs that it was opened with. Without
+        `within`: of the structure to open next; `beside`: a configuration of each structure that has a cohort now.
+        Numbers must grow and be larger than every number begun; raises ValueError otherwise, and where a given
+        configuration lies outside the space.
         """
         numbers = list(numbers)
         for before, number in zip([self._ledger.trials.next - 1, *numbers], numbers, strict=False):
