@@ -24,8 +24,9 @@ from hpo.run.closing import Seen, at_rungs, closed, mean, read, tried
 from hpo.run.comparing import rule_of
 from hpo.run.context import Context
 from hpo.run.events import TrialFinished
-from hpo.run.feeds import feed_for
+from hpo.run.feeds import Batches, Feed
 from hpo.run.proposing import carried_trials, new_trials, remedied, rounds, started_trials
+from hpo.run.slots import Slots
 from hpo.run.tally import Tally
 from hpo.space import SearchSpace
 from hpo.values import Array, Configuration, Curve
@@ -77,7 +78,8 @@ class StageSearch:
         self._patience = patience(task.planned, ctx.spec.search.plateau)
         self._starts = task.starts if task.planned is None else task.starts[: task.planned]
         self._tally = Tally(ctx.queue, stage.id, self._cost)
-        self._feed = feed_for(ctx, stage, task.space, task.planned, len(self._starts), self._tally)
+        kind: type[Batches | Slots] = Slots if ctx.spec.search.halving else Batches
+        self._feed: Feed = kind(ctx, stage, task.space, task.planned, len(self._starts), self._tally)
         self._put_starts()
         self._closed_before = self._tally.closed
 
