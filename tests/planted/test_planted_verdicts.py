@@ -127,7 +127,7 @@ header = false
 target = -1
 rows = 200
 [budget]
-trials = 30
+trials = 48
 epochs = 15
 [space]
 model = "mlp"
@@ -177,7 +177,7 @@ epochs = 6
 model = "mlp"
 [space.architecture]
 hidden_layers = { int = [1, 2] }
-units = { int = [8, 64], log = true }
+units = { int = [8, 32], log = true }
 [space.optimizer]
 learning_rate = { float = [1e-3, 2e-2], log = true }
 batch_size = 256
