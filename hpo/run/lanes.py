@@ -21,15 +21,18 @@ from hpo.records.rows import LeasedRun
 from hpo.run.trainer import Step, Trainer
 from hpo.training.devices import gpu_names
 
-MOST = 4
+MOST = 5
 """Lanes: more would hold more memory than a stage has structures open at a time."""
 COMPILE = 1.5
 """Seconds that a program is taken to compile for: so far the other lanes may train ahead."""
 
 
 def lanes_here() -> int:
-    """As many as this process has cores, within bounds; one where there is a GPU, which a cohort fills by itself."""
-    return 1 if gpu_names() else min(MOST, cores_here())
+    """One more than this process has cores, within bounds: in a cohort that is not refilled few slots are busy.
+
+    One where there is a GPU, which a cohort fills by itself.
+    """
+    return 1 if gpu_names() else min(MOST, cores_here() + 1)
 
 
 def cores_here() -> int:

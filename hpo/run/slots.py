@@ -67,7 +67,7 @@ class Slots:
     def propose(self, number: int, configuration: Configuration) -> Proposal:
         """A given configuration: its structure's cohort is filled up, where there is room for one more."""
         proposal = self._search.propose(number, configuration)
-        if sum(c.count for c in self._open.values()) < self._cohorts:
+        if self._count < self._cohorts:
             self._open.setdefault(self._structure(configuration), _Cohorts(proposal.configuration))
         return proposal
 
@@ -95,7 +95,9 @@ class Slots:
                     del self._open[structure]
         if mended is not None and (wanted := numbers(1)):
             found.append(("remedy", self._search.propose(wanted[0], mended)))
-        while sum(c.count for c in self._open.values()) < self._cohorts and (wanted := numbers(self._each)):
+        # A cohort that is not refilled keeps its lane until its last run has ended.
+        draining = sum(1 for structure in running if structure not in self._open)
+        while draining + self._count < self._cohorts and (wanted := numbers(self._each)):
             beside = [c.configuration for c in self._open.values()]
             if not (proposals := self._search.begin(wanted, beside=beside)):
                 break
@@ -112,6 +114,11 @@ class Slots:
     def tell(self, number: int, value: float | None, *, diverged: bool = False, dropped: bool = False) -> Told:
         """See `Feed`."""
         return self._search.end(number, value, diverged=diverged, dropped=dropped)
+
+    @property
+    def _count(self) -> int:
+        """Of the cohorts that are refilled."""
+        return sum(cohorts.count for cohorts in self._open.values())
 
     def _structure(self, configuration: Configuration) -> str:
         return fingerprint(self._space.structure(configuration))

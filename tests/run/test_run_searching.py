@@ -322,3 +322,21 @@ def test_auto_takes_the_gaussian_process_where_a_training_costs_much_more(
     ctx.queue = SimpleNamespace(trials=lambda _: [SimpleNamespace(runs=runs)])
     assert sampler_of(ctx) == expected
     assert sampler_of(context(here, sampler="qmc")) == "qmc"
+
+
+def test_no_more_is_in_flight_than_the_cohorts_hold(here: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Structures that wait for their first values keep their lanes: nobody proposes beyond them."""
+    monkeypatch.setattr(hpo.training.engine, "open_session", partial(FakeSession, spread=0.2, sound=True))
+    monkeypatch.setattr("hpo.run.cohorts.slots_for", lambda **_: 8)
+    stage, ctx = here.stage("overfit"), slotted(here, lanes=2)
+    worker, flight = here.worker(alone=True, lanes=2), list[int]()
+
+    def work() -> None:
+        trials = [t for t in here.queue.trials(stage.id) if t.state == "running"]
+        flight.append(len(trials))
+        assert len({t.structure for t in trials}) <= 2
+        worker.step()
+
+    ctx.work = work
+    search(ctx, stage, planned=200, may_widen=False)
+    assert max(flight) <= 2 * 12
