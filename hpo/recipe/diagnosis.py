@@ -237,8 +237,8 @@ def of_cut_curve(diagnosis: Diagnosis, trained: int, epochs: int) -> Diagnosis:
         return diagnosis
     return Diagnosis(
         "dropped",
-        f"It gave up its slot after {trained} of {epochs} epochs, where too many others were better: too early to say "
-        "more.",
+        f"It gave up its slot after {trained} of {epochs} epochs, where too many others were better, or the time was "
+        "up: too early to say more.",
         {"epochs": float(trained)},
     )
 

@@ -45,7 +45,7 @@ class NewRun:
     slots: int = 1
     """Slots of the cohort that it is to train in; a lease holds runs of one number of slots."""
     judged: bool = False
-    """Whether it is compared at rungs, where it may have to give up its slot."""
+    """Whether it may give up its slot: at a rung, or when the time is up."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ class LeasedRun:
     """Slots of the session that it is to train in."""
     structure: str = ""
     judged: bool = False
-    """Whether it is compared at rungs, where it may have to give up its slot."""
+    """Whether it may give up its slot: at a rung, or when the time is up."""
 
 
 ALL_FOLDS = -1

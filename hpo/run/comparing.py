@@ -25,6 +25,10 @@ REFRESH_SECONDS = 2.0
 """So often a worker among others reads what these have seen: the rule needs no more, and each look costs a query."""
 
 
+COMPARING = ("overfit", "tune")
+"""Stages whose runs are compared at rungs. `regularize` is not one: early in a training regularization only costs."""
+
+
 def rule_of(search: SearchSpec) -> Rule:
     """The rung rule that a study file states."""
     return Rule(search.factor, search.first_rung)
@@ -36,10 +40,13 @@ class Comparison:
 
     of_training: bool
     direction: Direction
+    at_rungs: bool = True
+    """Whether it does so before their end."""
 
     @classmethod
     def of(cls, stage: StageRow) -> "Comparison":
-        return cls(stage.objective == "training loss", "maximize" if stage.direction == "maximize" else "minimize")
+        direction: Direction = "maximize" if stage.direction == "maximize" else "minimize"
+        return cls(stage.objective == "training loss", direction, stage.name in COMPARING)
 
     def value(self, scores: Scores) -> float:
         """The stage's objective."""
@@ -60,7 +67,7 @@ class Comparing:
 
     def rungs(self, run: LeasedRun) -> tuple[int, ...]:
         """The epochs before its end at which a run is compared; none for most."""
-        return rungs(run.request.epochs, self._rule)[:-1] if run.judged else ()
+        return rungs(run.request.epochs, self._rule)[:-1] if self._compares(run) else ()
 
     def at_rungs(self, found: Sequence[AtRung]) -> list[Reached]:
         """What runs in training have come to."""
@@ -69,7 +76,7 @@ class Comparing:
     def at_end(self, ended: Sequence[Ended]) -> list[Reached]:
         """What runs that ended have come to, for the rungs that they will not see; none of those that gave up."""
         found = []
-        for run, r in ((e.run, e.result) for e in ended if e.run.judged):
+        for run, r in ((e.run, e.result) for e in ended if self._compares(e.run)):
             if r is None or r.outcome == Outcome.DROPPED:
                 continue
             scores = (r.training_loss, r.validation_loss, r.training_metric, r.validation_metric)
@@ -92,6 +99,9 @@ class Comparing:
                 judged[one.run.trial_number] = (one.epoch, value)
         return {(stage, number) for (stage, judge), values in together.items() for number in judge.judge(values)}
 
+    def _compares(self, run: LeasedRun) -> bool:
+        return run.judged and self._comparison(run.stage_id).at_rungs
+
     def _mean(self, one: Reached) -> float | None:
         """Over the folds, once all of them have come so far."""
         by_fold = self._folds_at(one.run.stage_id, one.run.trial_number, one.epoch)
@@ -101,7 +111,7 @@ class Comparing:
     def learn(self, run: LeasedRun) -> None:
         """Read what other processes, and this one before an interruption, have seen in a run's stage."""
         stage = run.stage_id
-        if not run.judged or monotonic() < self._read.get(stage, 0.0):
+        if not self._compares(run) or monotonic() < self._read.get(stage, 0.0):
             return
         self._read[stage] = inf if self._alone else monotonic() + REFRESH_SECONDS
         for seen in self._queue.rungs(stage):

@@ -34,7 +34,7 @@ class Feed(Protocol):
     """The search as a stage sees it."""
 
     judged: bool
-    """Whether its trials are compared at rungs."""
+    """Whether what its sampler proposes may give up its slot."""
     in_order: bool
     """Whether a trial is told only after those of smaller numbers, whichever ended first."""
     slots: int | None

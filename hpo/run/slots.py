@@ -19,8 +19,6 @@ from hpo.search.values import Proposal, Told
 from hpo.space import SearchSpace
 from hpo.values import Configuration, fingerprint
 
-COMPARING = ("overfit", "tune")
-"""Stages whose runs are compared at rungs. `regularize` is not one: early in a training regularization only costs."""
 IN_FLIGHT = 4
 """At most one in so many of a stage's planned trials is in training at a time: the sampler learns from the others."""
 
@@ -38,6 +36,7 @@ class Slots:
     search stays there.
     """
 
+    judged = True
     in_order = False
     slots: int | None
 
@@ -45,7 +44,6 @@ class Slots:
         self, ctx: Context, stage: StageRow, space: SearchSpace, planned: int | None, starts: int, tally: Tally
     ) -> None:
         self._space, self._planned, self._starts = space, planned, starts
-        self.judged = stage.name in COMPARING
         folds = ctx.dataset.folds
         self.slots = slots = slots_of(ctx, space, space.default(), cohort_slots(ctx, space))
         self._cohorts = ctx.cohorts if slots > 1 else ctx.workers

@@ -35,7 +35,8 @@ LONGEST_REASON = 500
 
 
 class Worker:
-    """Trains for one study. `progress` hears of runs that were handed in; `enough`: whether to begin no more runs.
+    """Trains for one study. `progress` hears of runs that were handed in; `enough`: whether to begin no more runs;
+    `late`: whether runs that may give up their slots are to do so now.
 
     A run whose training raises has failed. With `alone` (no other process trains) that is recorded of a search's runs
     only, which a search can do without; for any other run the error is raised, so that it can be mended and the run
@@ -45,12 +46,12 @@ class Worker:
     def __init__(
         self, *, spec: StudySpec, dataset: Dataset, studies: Studies, queue: Queue, store: ArtifactStore, study_id: int,
         worker_id: str, grasp: int = GRASP, lanes: int = 1, alone: bool = False,
-        enough: Callable[[], bool] = lambda: False,
+        enough: Callable[[], bool] = lambda: False, late: Callable[[], bool] = lambda: False,
         progress: Callable[[Sequence[LeasedRun]], None] = lambda runs: None,
     ) -> None:  # fmt: skip
         self._spec, self._dataset, self._studies, self._queue, self._store = spec, dataset, studies, queue, store
         self._study_id, self._worker_id, self._grasp, self._alone = study_id, worker_id, grasp, alone
-        self._enough, self._progress = enough, progress
+        self._enough, self._late, self._progress = enough, late, progress
         self._folds = tuple(dataset.fold(i) for i in range(dataset.folds))
         self._stages: dict[int, _Stage] = {}
         self._comparing = Comparing(
@@ -79,6 +80,8 @@ class Worker:
                 break
             self._lanes.go_on(begin=begin)
             trainer, found = self._lanes.advance()
+            if self._late():
+                found.ended += trainer.give_up([run for run in trainer.in_training if run.judged])
             if found.ended or found.at_rungs:
                 reached = self._compared(trainer, found)
                 # A cohort trains while this is recorded; of a lone run's successor the search may know its end first.

@@ -34,10 +34,14 @@ def training(ctx: Context, lead: Lead, data_dir: str | None, artifacts: str) -> 
             yield
             return
         allowance = Allowance(memory, since=resident_memory())
+
+        def late() -> bool:
+            return time.monotonic() > ctx.deadline
+
         worker = Worker(
             spec=ctx.spec, dataset=ctx.dataset, studies=ctx.studies, queue=Queue(ctx.database), store=ctx.store,
             study_id=ctx.study.id, worker_id=ctx.worker_id, alone=True, lanes=lanes_here(),
-            enough=lambda: time.monotonic() > ctx.deadline or interrupts.seen() or allowance.passed(),
+            enough=lambda: late() or interrupts.seen() or allowance.passed(), late=late,
         )  # fmt: skip
         stack.callback(worker.close)
 

@@ -40,6 +40,25 @@ def comparing(*, folds: int = 1, of_training: bool = False) -> Comparing:
     return Comparing(queue, RULE, folds, lambda stage: Comparison(of_training, "maximize"), alone=True)
 
 
+def test_in_regularize_nothing_is_compared_before_its_end() -> None:
+    queue: Any = None
+    one = Comparing(queue, RULE, 1, lambda stage: Comparison(False, "maximize", False), alone=True)
+    assert one.rungs(run(0)) == ()
+
+
+def test_when_the_time_is_up_what_may_gives_up_its_slot(here: Bench) -> None:
+    stage, configuration = here.stage(), SPACE.default()
+    structure = fingerprint(SPACE.structure(configuration))
+    here.queue.add_trials(stage, [
+        NewTrial(n, "sampler", configuration, frozenset(), structure,
+                 (NewRun(RunRequest(configuration, 10 * n, 0, 9), slots=2, judged=n == 1),)) for n in range(2)
+    ])  # fmt: skip
+    steps: list[int] = []
+    drain(here.worker(alone=True, late=lambda: len(steps) > 3 or steps.append(1) is not None))
+    first, second = (t.runs[0] for t in here.queue.trials(stage.id))
+    assert (first.state, second.state, second.epochs_trained) == ("done", "dropped", 5)
+
+
 def at(runs: list[LeasedRun], epoch: int, values: list[float]) -> list[Reached]:
     return [Reached(one, epoch, value) for one, value in zip(runs, values, strict=True)]
 
