@@ -225,6 +225,8 @@ def _of_losses(
     )  # fmt: skip
 
 
+DROPPED = "dropped"
+"""Of a run that gave up its slot, where nothing else shows."""
 _READ_EARLY = (
     "diverged", "exploding gradient", "vanishing gradient", "dead units", "saturated", "symmetric",
 )  # fmt: skip
@@ -236,7 +238,7 @@ def of_cut_curve(diagnosis: Diagnosis, trained: int, epochs: int) -> Diagnosis:
     if diagnosis.name in _READ_EARLY:
         return diagnosis
     return Diagnosis(
-        "dropped",
+        DROPPED,
         f"It gave up its slot after {trained} of {epochs} epochs, where too many others were better, or the time was "
         "up: too early to say more.",
         {"epochs": float(trained)},

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hpo.metrics import Metric
-from hpo.recipe.diagnosis import Scale
+from hpo.recipe.diagnosis import DROPPED, Scale
 from hpo.recipe.edges import Ranked
 from hpo.recipe.noise import Comparison, Noise
 from hpo.values import Configuration
@@ -36,6 +36,16 @@ class Tried:
     @property
     def gap(self) -> float:
         return self.validation_loss - self.training_loss
+
+    @property
+    def gave_up(self) -> bool:
+        """Whether it gave up its slot, at a rung or when the time was up."""
+        return self.rung > 0 or self.diagnosis == DROPPED
+
+    @property
+    def diverged(self) -> bool:
+        """Whether it was trained and has no value for another reason."""
+        return self.value is None and bool(self.diagnosis) and not self.gave_up
 
 
 @dataclass(frozen=True)

@@ -125,7 +125,7 @@ def _insight(ctx: Context, stage: str, task: Task, found: Searched, sign: float,
     """What the stage taught; what hardly matters may be fixed where the next one has the same objective."""
     order = ranked(found.trials, sign)
     # What was never trained says nothing, a divergence does.
-    diverged = [Ranked(t.configuration, inf) for t in found.trials if t.value is None and not t.rung and t.diagnosis]
+    diverged = [Ranked(t.configuration, inf) for t in found.trials if t.diverged]
     return insight(
         importances(task.space, [*order, *diverged], derive(ctx.spec.seed, "importance", stage)),
         edges=() if found.edges else crowded_edges(task.space, order),

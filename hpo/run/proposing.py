@@ -47,12 +47,7 @@ def carried_trials(space: SearchSpace, feed: Feed, carried: Sequence[TrialRow]) 
         proposal = feed.propose(number, old.configuration)
         feed.see(number, old.rungs)
         was = tried(old)
-        told = feed.tell(
-            number,
-            was.value,
-            diverged=old.state == "pruned" and not was.rung,
-            dropped=old.state == "pruned" and was.rung > 0,
-        )
+        told = feed.tell(number, was.value, diverged=was.diverged, dropped=was.gave_up)
         end = ClosedTrial(
             number, told.state, told.value, old.training_loss, old.validation_loss, old.training_metric,
             old.validation_metric, old.parameters, old.diagnosis, 0.0, told.attrs, told.study_attrs, old.rungs,

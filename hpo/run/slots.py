@@ -3,11 +3,12 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import ceil, inf
+from math import ceil, inf, nan
 
 from hpo.recipe.rungs import rungs
 from hpo.records.rows import StageRow
 from hpo.run.batches import LEAST, room
+from hpo.run.closing import tried
 from hpo.run.cohorts import cohort_slots, slots_of
 from hpo.run.comparing import rule_of
 from hpo.run.context import Context
@@ -56,7 +57,7 @@ class Slots:
             space, direction=direction_of(stage), rungs=rungs(ctx.spec.budget.epochs, rule_of(ctx.spec.search)),
             sampler=sampler_of(ctx), seed=(ctx.spec.seed, stage.name, stage.attempt), slots=self._each,
             planned=planned, startup=startup_of(planned), history=history_of(tally),
-            seen={t.number: t.rungs for t in tally.rows.values()},
+            seen={t.number: {0: nan} if tried(t).diverged else t.rungs for t in tally.rows.values()},
         )  # fmt: skip
         for trial in tally.running.values():
             if len(self._open) < self._cohorts:
