@@ -16,7 +16,7 @@ import keras
 from hpo.values import Configuration
 
 from .cases import Case
-from .rows import CLASSES, Rows
+from .rows import Rows
 
 _MATCHING = {"selu": "lecun_normal", "tanh": "glorot_uniform", "sigmoid": "glorot_uniform"}
 
@@ -36,26 +36,27 @@ def build(case: Case, configuration: Configuration, rows: Rows, *, fit: str) -> 
     noise = float(configuration["input_noise"])
     x = keras.layers.GaussianNoise(noise)(inputs) if noise else inputs
     x = _convolutions(x, configuration) if case.space.model == "cnn" else _dense(x, case, configuration)
-    model = keras.Model(inputs, keras.layers.Dense(CLASSES, **_penalty(configuration))(x))
+    model = keras.Model(inputs, keras.layers.Dense(rows.outputs, **_penalty(configuration))(x))
     steps = _steps(configuration, rows)
     model.compile(
         _optimizer(configuration, case.epochs, steps),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=["accuracy"],
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True) if rows.classifies else "mse",
+        metrics=["accuracy" if rows.classifies else "mse"],
         steps_per_execution=steps if fit == "tuned" else 1,
     )
     return model
 
 
 def fitted(
-    model: keras.Model, case: Case, configuration: Configuration, rows: Rows, *, fit: str, callbacks: tuple[Any, ...]
-) -> dict[str, list[float]]:
-    """Train with validation after each epoch."""
+    model: keras.Model, case: Case, configuration: Configuration, rows: Rows, *, fit: str, callbacks: tuple[Any, ...],
+    epochs: int | None = None, initial_epoch: int = 0,
+) -> dict[str, list[float]]:  # fmt: skip
+    """Train with validation after each epoch. epochs: the last one; None: the case's."""
     patience = int(configuration["early_stopping"])
     stop = (keras.callbacks.EarlyStopping(patience=patience, restore_best_weights=True),) if patience else ()
     history = model.fit(
-        **fed(configuration, rows, fit=fit), epochs=case.epochs, verbose=0, callbacks=[*stop, *callbacks],
-        validation_data=(rows.x_valid, rows.y_valid),
+        **fed(configuration, rows, fit=fit), epochs=epochs or case.epochs, initial_epoch=initial_epoch, verbose=0,
+        callbacks=[*stop, *callbacks], validation_data=(rows.x_valid, rows.y_valid),
         validation_batch_size=len(rows.x_valid) if fit == "tuned" else None,
     )  # fmt: skip
     return {name: [float(v) for v in values] for name, values in history.history.items()}

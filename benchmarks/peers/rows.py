@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,16 +18,22 @@ class NoData(Exception):
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Scaled inputs (float32) and class numbers (int32)."""
+    """Scaled inputs (float32) and class numbers (int32), or numbers to predict (float32)."""
 
     x: npt.NDArray[np.float32]
-    y: npt.NDArray[np.int32]
+    y: npt.NDArray[Any]
     x_valid: npt.NDArray[np.float32]
-    y_valid: npt.NDArray[np.int32]
+    y_valid: npt.NDArray[Any]
+    outputs: int = CLASSES
+    """Of a network: classes, or 1 where a number is predicted."""
 
     @property
     def shape(self) -> tuple[int, ...]:
         return tuple(self.x.shape[1:])
+
+    @property
+    def classifies(self) -> bool:
+        return self.y.dtype.kind != "f"
 
 
 def load(name: str) -> Rows:

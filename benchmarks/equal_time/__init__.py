@@ -1,0 +1,1 @@
+"""Real studies and their peers with equal wall time; see README.md."""
