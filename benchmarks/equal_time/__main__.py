@@ -45,7 +45,7 @@ def run(name: str, contender: str, seed: int, seconds: float, given: argparse.Na
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         if contender == report.OURS:
             budget = seconds - given.reserve - given.reserve_share * seconds
-            found = ours.run(name, seed, seconds, budget, given.data_dir, Path(folder))
+            found = ours.run(name, seed, seconds, budget, given.data_dir, Path(folder), GRACE)
             return dataclasses.asdict(found)
         output = Path(folder) / "found.json"
         module = {"keras_tuner": "kerastuner", "optuna": "optuna_fit"}.get(contender, contender)
@@ -92,7 +92,7 @@ def compete(given: argparse.Namespace) -> int:
         with given.out.open("a") as file:
             file.write(json.dumps(line) + "\n")
         print(f"{name}, {contender}, seed {seed}: {found['taken']:.1f} of {seconds:g} s, {found['trials']} models, "
-              f"validation {found['validation']:.5g}, test {found['test']:.5g}", flush=True)  # fmt: skip
+              f"validation {found['validation']}, test {found['test']}", flush=True)  # fmt: skip
     return failed
 
 

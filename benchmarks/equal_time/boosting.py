@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 _DEFAULTS = {"learning_rate": 0.1, "max_leaf_nodes": 31, "min_samples_leaf": 20, "l2_regularization": 1e-6,
-             "max_features": 1.0}  # fmt: skip
+             "max_features": 1.0, "max_iter": 100}  # fmt: skip
 
 
 def search(task: Any, watch: watching.Watch, folder: Path) -> None:
-    """Models until time is up; a tenth of the training rows says when one has trees enough, 500 rounds at most."""
+    """Models until time is up; a tenth of the training rows says when one has trees enough."""
     import optuna
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
@@ -27,7 +27,7 @@ def search(task: Any, watch: watching.Watch, folder: Path) -> None:
             min_samples_leaf=trial.suggest_int("min_samples_leaf", 2, 100, log=True),
             l2_regularization=trial.suggest_float("l2_regularization", 1e-6, 10.0, log=True),
             max_features=trial.suggest_float("max_features", 0.3, 1.0),
-            max_iter=500, early_stopping=True, random_state=watch.seed,
+            max_iter=trial.suggest_int("max_iter", 50, 500, log=True), early_stopping=True, random_state=watch.seed,
         )  # fmt: skip
         model.fit(*train)
         score = task.metric(valid[1], _answers(model, valid[0]))

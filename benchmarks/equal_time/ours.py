@@ -1,26 +1,35 @@
 """`hpo run` as a user has it, and what its database says of it."""
 
+import contextlib
 import os
+import signal
+import sqlite3
 import subprocess
 import sys
 import time
-from datetime import UTC
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from benchmarks.peers.outcome import versions
 from hpo.metrics import METRICS
 from hpo.numbers import present
-from hpo.reports.frames import Results, open_results
+from hpo.reports.frames import open_results
 
 from .task import study
 from .watch import Found
 
 ROOT = Path(__file__).resolve().parents[2]
+_RUNS = """
+    select finished_at, validation_metric from hpo_run where validation_metric is not null order by finished_at
+"""
 
 
-def run(name: str, seed: int, seconds: float, budget: float, data_dir: str, folder: Path) -> Found:
+def run(name: str, seed: int, seconds: float, budget: float, data_dir: str, folder: Path, grace: float) -> Found:
     """A study with that budget; wall time is that of the whole command, imports and export included.
+
+    It is stopped `grace` seconds after its time. Where the command did not end in time there was no final model, and
+    validation is the best of a single training by then; what it came to later stands in the notes.
 
     Raises RuntimeError where the command fails.
     """
@@ -31,33 +40,49 @@ def run(name: str, seed: int, seconds: float, budget: float, data_dir: str, fold
         "--export", str(folder / "bundle"),
     ]  # fmt: skip
     began = time.time()
-    done = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, check=False, env=os.environ | {"HPO_DATA_DIR": data_dir}
-    )
-    taken = time.time() - began
-    if done.returncode:
-        raise RuntimeError((done.stderr or done.stdout).strip()[-2000:])
-    return read(open_results(url), name, began, taken, {"budget": budget})
+    with (folder / "output").open("w+") as output:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
+        try:
+            code = process.wait(seconds + grace)
+        except BaseException as error:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            if not isinstance(error, subprocess.TimeoutExpired):
+                raise
+            code = 0
+        taken = time.time() - began
+        if code:
+            output.seek(0)
+            raise RuntimeError(output.read().strip()[-2000:])
+    return read(folder / "study.db", name, began, taken, seconds, {"budget": budget})
 
 
-def read(found: Results, name: str, began: float, taken: float, notes: dict[str, Any]) -> Found:
+def read(path: Path, name: str, began: float, taken: float, seconds: float, notes: dict[str, Any]) -> Found:
     """The study's curve and scores. The curve is of single networks; the final model may be a mean of several."""
-    studies = found.studies()
-    metric = METRICS[str(studies["metric"].iloc[0])]
+    found = open_results(f"sqlite:///{path}")
+    metric = METRICS[str(found.studies()["metric"].iloc[0])]
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        runs = database.execute(_RUNS).fetchall()
     curve: list[tuple[float, float]] = []
-    runs = found.runs(name).sort_values("finished_at")
-    for moment, score in zip(runs["finished_at"], runs["validation_metric"], strict=True):
-        if present(score) and (not curve or metric.better(float(score), curve[-1][1])):
-            curve.append((round(moment.replace(tzinfo=UTC).timestamp() - began, 2), float(score)))
+    for moment, score in runs:
+        if not curve or metric.better(score, curve[-1][1]):
+            curve.append((_since(began, datetime.fromisoformat(moment)), score))
     stages, figures = found.stages(name), found.figures(name)
-    last = figures[figures["stage"].str.startswith("squeeze")].set_index("name")["value"]
+    last = dict(figures[figures["stage"].str.startswith("squeeze")][["name", "value"]].itertuples(index=False))
+    in_time = [score for moment, score in curve if moment <= seconds]
     ends = {
-        str(stage): [round(moment.replace(tzinfo=UTC).timestamp() - began, 1) for moment in (first, end)]
+        str(stage): [_since(began, first), _since(began, end)]
         for stage, first, end in zip(stages["stage"], stages["started_at"], stages["finished_at"], strict=True)
     }
-    trials = len(found.trials(name).query("runs > 0"))
     packages = versions("keras", "tensorflow", "optuna")
-    return Found(
-        metric.name, curve, float(last["validation_final"]), float(last["test_final"]), trials, taken, packages,
-        notes | {"stages": ends, "members": float(last["members"])},
-    )  # fmt: skip
+    final, test = last.get("validation_final"), last.get("test_final")
+    notes |= {"stages": ends, "members": last.get("members")}
+    if taken > seconds:
+        notes |= {"late": [final, test]}
+        final, test = in_time[-1] if in_time else None, None
+    return Found(metric.name, curve, final, test, len(runs), taken, packages, notes)
+
+
+def _since(began: float, moment: Any) -> float | None:
+    """Seconds; the database's times are UTC. None: not yet."""
+    return round(moment.replace(tzinfo=UTC).timestamp() - began, 2) if present(moment) else None

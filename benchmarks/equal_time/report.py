@@ -23,7 +23,11 @@ def document(runs: Sequence[Run], short: float) -> str:
     lines = []
     for name in dict.fromkeys(r["set"] for r in runs):
         of_set = [r for r in runs if r["set"] == name]
-        goals = {r["seed"]: r["validation"] for r in of_set if r["contender"] == OURS and r["seconds"] == short}
+        goals = {
+            r["seed"]: r["validation"]
+            for r in of_set
+            if r["contender"] == OURS and r["seconds"] == short and r["validation"] is not None
+        }
         keys = sorted({(list(NAMES).index(r["contender"]), r["seconds"], r["contender"]) for r in of_set})
         for _, seconds, contender in keys:
             these = [r for r in of_set if r["contender"] == contender and r["seconds"] == seconds]
@@ -58,10 +62,12 @@ def _told(reached: Sequence[float], seconds: float) -> str:
     return ", ".join(f"{t:.0f} s" if math.isfinite(t) else f"never in {seconds:g} s" for t in sorted(reached))
 
 
-def mean(values: Iterable[float]) -> str:
-    """With its standard error over seeds where there are several."""
-    found = list(values)
+def mean(values: Iterable[float | None]) -> str:
+    """With its standard error over seeds where there are several; a dash where a seed has none."""
+    found = [math.nan if v is None else v for v in values]
     centre = statistics.fmean(found)
+    if math.isnan(centre):
+        return "-"
     digits = 4 if abs(centre) < 100 else 0
     if len(found) < 2:
         return f"{centre:.{digits}f}"

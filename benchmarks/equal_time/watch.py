@@ -24,8 +24,10 @@ class Found:
     metric: str
     curve: list[tuple[float, float]]
     """(seconds from the start of its process, best validation score so far)"""
-    validation: float
-    test: float
+    validation: float | None
+    """None: nothing was trained in time."""
+    test: float | None
+    """None: the contender came to no final model in time."""
     trials: int
     taken: float
     """Wall seconds of the search; of ours, of the whole command."""
