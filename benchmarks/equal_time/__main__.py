@@ -45,7 +45,9 @@ def run(name: str, contender: str, seed: int, seconds: float, given: argparse.Na
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         if contender == report.OURS:
             budget = seconds - given.reserve - given.reserve_share * seconds
-            found = ours.run(name, seed, seconds, budget, given.data_dir, Path(folder), GRACE)
+            kept = Path(folder) if given.keep is None else given.keep / f"{name}-{seed}-{seconds:g}"
+            kept.mkdir(parents=True, exist_ok=True)
+            found = ours.run(name, seed, seconds, budget, given.data_dir, kept.resolve(), GRACE)
             return dataclasses.asdict(found)
         output = Path(folder) / "found.json"
         module = {"keras_tuner": "kerastuner", "optuna": "optuna_fit"}.get(contender, contender)
@@ -108,6 +110,7 @@ def main() -> int:
     parser.add_argument("--short-only", action="store_true", help="ours within --ours-seconds alone")
     parser.add_argument("--reserve", type=float, default=10, help="seconds of ours that are not its budget")
     parser.add_argument("--reserve-share", type=float, default=0.0, help="and this share of its time")
+    parser.add_argument("--keep", type=Path, help="a folder for the databases of ours, for a closer look")
     parser.add_argument("--out", type=Path, default=Path("results.jsonl"))
     parser.add_argument("--report", action="store_true", help="print the table of what --out holds")
     given = parser.parse_args()

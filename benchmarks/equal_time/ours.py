@@ -23,6 +23,12 @@ ROOT = Path(__file__).resolve().parents[2]
 _RUNS = """
     select finished_at, validation_metric from hpo_run where validation_metric is not null order by finished_at
 """
+_SPENT = """
+    select s.name || coalesce(nullif('.' || s.attempt, '.1'), ''), r.purpose, r.state, count(*), sum(r.epochs_trained),
+        sum(r.seconds), min(t.started_at), max(r.finished_at)
+    from hpo_run r join hpo_trial t on t.id = r.trial_id join hpo_stage s on s.id = t.stage_id
+    group by s.id, r.purpose, r.state order by min(r.id)
+"""
 
 
 def run(name: str, seed: int, seconds: float, budget: float, data_dir: str, folder: Path, grace: float) -> Found:
@@ -37,7 +43,7 @@ def run(name: str, seed: int, seconds: float, budget: float, data_dir: str, fold
     url = f"sqlite:///{folder / 'study.db'}"
     command = [
         sys.executable, "-m", "hpo", "run", str(folder / "study.toml"), "--storage", url, "--data-dir", data_dir,
-        "--export", str(folder / "bundle"),
+        "--export", str(folder / "bundle"), "--fresh",
     ]  # fmt: skip
     began = time.time()
     with (folder / "output").open("w+") as output:
@@ -63,6 +69,12 @@ def read(path: Path, name: str, began: float, taken: float, seconds: float, note
     metric = METRICS[str(found.studies()["metric"].iloc[0])]
     with contextlib.closing(sqlite3.connect(path)) as database:
         runs = database.execute(_RUNS).fetchall()
+        spent = [
+            dict(zip(("stage", "purpose", "state", "runs", "epochs", "seconds", "from", "to"), row, strict=True))
+            for row in database.execute(_SPENT)
+        ]
+    for row in spent:
+        row |= {key: row[key] and _since(began, datetime.fromisoformat(row[key])) for key in ("from", "to")}
     curve: list[tuple[float, float]] = []
     for moment, score in runs:
         if not curve or metric.better(score, curve[-1][1]):
@@ -76,7 +88,7 @@ def read(path: Path, name: str, began: float, taken: float, seconds: float, note
     }
     packages = versions("keras", "tensorflow", "optuna")
     final, test = last.get("validation_final"), last.get("test_final")
-    notes |= {"stages": ends, "members": last.get("members")}
+    notes |= {"stages": ends, "members": last.get("members"), "runs": spent}
     if taken > seconds:
         notes |= {"late": [final, test]}
         final, test = in_time[-1] if in_time else None, None

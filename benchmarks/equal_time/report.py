@@ -9,6 +9,7 @@ from benchmarks.peers.report import table
 from hpo.metrics import METRICS
 
 Run = Mapping[str, Any]
+STAGES = ("data", "baseline", "overfit", "regularize", "tune", "squeeze")
 OURS = "ours"
 NAMES = {
     OURS: "ours", "keras_tuner": "KerasTuner Hyperband", "optuna": "Optuna TPE, `model.fit`",
@@ -33,7 +34,13 @@ def document(runs: Sequence[Run], short: float) -> str:
             these = [r for r in of_set if r["contender"] == contender and r["seconds"] == seconds]
             lines.append((f"{name}, {these[0]['metric']}", *_row(these, seconds, goals, short)))
     head = [cell.format(short) for cell in _HEAD]
-    return f"{table(head, lines, numbers=2)}\n\n{_versions(runs)}\n"
+    parts = [
+        table(head, lines, numbers=2),
+        _versions(runs),
+        "Where the time of ours goes, seconds by stage:",
+        _stages(runs),
+    ]
+    return "\n\n".join(parts) + "\n"
 
 
 def _row(these: Sequence[Run], seconds: float, goals: Mapping[int, float], short: float) -> tuple[object, ...]:
@@ -46,6 +53,23 @@ def _row(these: Sequence[Run], seconds: float, goals: Mapping[int, float], short
         mean(r["test"] for r in these), "" if contender == OURS else mean(early),
         "" if contender == OURS else _told(reached, seconds),
     )  # fmt: skip
+
+
+def _stages(runs: Sequence[Run]) -> str:
+    """Seconds from the start of `hpo run` to its first stage, of each stage, and from the last one to the end."""
+    head = ("set", "seed", "s asked", "before", *STAGES, "after", "s taken")
+    lines = []
+    for r in sorted((r for r in runs if r["contender"] == OURS), key=lambda r: (r["set"], r["seconds"], r["seed"])):
+        cells, last = dict.fromkeys(STAGES, 0.0), r["taken"]
+        begun = r["notes"]["stages"]
+        for stage, (start, end) in begun.items():
+            cells[stage.partition(".")[0]] += (r["taken"] if end is None else end) - start
+            last = end
+        before = next(iter(begun.values()))[0] if begun else r["taken"]
+        after = "stopped" if last is None else f"{r['taken'] - last:.1f}"
+        told = [f"{v:.1f}" if v else "" for v in cells.values()]
+        lines.append((r["set"], r["seed"], f"{r['seconds']:g}", f"{before:.1f}", *told, after, f"{r['taken']:.0f}"))
+    return table(head, lines, numbers=1)
 
 
 def at(curve: Iterable[Sequence[float]], moment: float) -> float:
