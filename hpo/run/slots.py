@@ -33,9 +33,7 @@ class _Cohorts:
 
 
 class Slots:
-    """Slots kept full: a cohort of its own for each lane or worker, refilled within its structure for as long as the
-    search stays there.
-    """
+    """A cohort for each lane or worker, refilled within its structure for as long as the search stays there."""
 
     judged = True
     in_order = False
