@@ -19,7 +19,7 @@ MANY_TRIALS = (64, 128)
 """Below the first, a stage has trials for two structures a batch; below the second for three, from there on for four.
 
 On tables of finished trainings, 20 seeds, a bound of three was not seen to be worse than none after 64 trials and was
-worse after 128, where a bound of four was not (of searches in batches).
+worse after 128, where a bound of four was not.
 """
 OPEN = 8
 """Structures that a batch may go back to: the last ones used."""

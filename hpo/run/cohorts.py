@@ -23,7 +23,7 @@ from hpo.values import Configuration, RunRequest, fingerprint
 SHARE = 4
 """A cohort may take this part of the machine's memory."""
 EPOCH_SECONDS = 0.05
-"""An epoch of a cohort is to take about so long at least: handing results in and refilling takes a fifth of that."""
+"""An epoch of a cohort is estimated to take so long at least: what the leader does after one takes as long."""
 MOST_BLOCKS = 4
 
 

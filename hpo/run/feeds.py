@@ -23,7 +23,7 @@ from hpo.values import Configuration
 STARTUP = 10
 """Random trials before the sampler's model is trusted; a third of a small stage, four at least."""
 GP_SECONDS = 0.5
-"""A proposal of the Gaussian process costs about so much, one of TPE a thousandth (`benchmarks/search`)."""
+"""A proposal of the Gaussian process costs so much or more, one of TPE a millisecond."""
 GP_PAYS = 20
 """`auto` takes the Gaussian process where a training takes so many times as long as its proposal."""
 

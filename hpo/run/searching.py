@@ -155,8 +155,9 @@ class StageSearch:
         if any(trial.state == "running" for trial in chain):
             return None
         wanted = next_configuration(rounds(chain), self._stage.name, self._task.space)
-        taken = any(trial.configuration == wanted for trial in self._tally.rows.values())
-        return None if taken else wanted
+        if wanted is None or any(trial.configuration == wanted for trial in self._tally.rows.values()):
+            return None
+        return wanted
 
     def _put_starts(self) -> None:
         """Carried trials and starting configurations, in one transaction and once only."""

@@ -92,6 +92,9 @@ def _budget_cautions(spec: StudySpec) -> list[str]:
     found, trials, space = [], spec.budget.trials, spec.space
     if spec.search.sampler == "gp" and (trials is None or trials > 200):
         found.append("search.sampler: gp takes half a second a trial and more as trials add up; tpe is quicker.")
+    batches = [key for key in ("batch", "structures") if getattr(spec.search, key) is not None]
+    if spec.search.halving:
+        found += [f"search.{key}: has no effect beside halving, which fills slots one by one." for key in batches]
     if trials is not None and trials < 15:
         found.append(f"budget.trials: {trials} trials leave a searching stage fewer than six; ranges are hardly seen.")
     stopping = space["early_stopping"].range if "early_stopping" in space else None

@@ -83,7 +83,8 @@ def bytes_a_slot(configuration: Configuration, facts: TaskFacts, rows: int) -> i
 def epoch_seconds(configuration: Configuration, facts: TaskFacts, rows: int, slots: int) -> float:
     """About what an epoch of a dense cohort costs on a CPU's core: a function of its arguments alone, never of a clock.
 
-    Measured on cohorts of eight: 20 microseconds a step and slot, and 20 thousand million operations a second.
+    Taken: 20 microseconds a step and slot, and 20 thousand million operations a second. Eight runs of two layers of 64
+    on digits: 28 ms estimated, 23 to 26 measured. It orders lanes and sizes cohorts, for which that is near enough.
     """
     steps = rows / min(int(configuration["batch_size"]), rows)
     return slots * (2e-5 * steps + 6 * rows * _parameters(configuration, facts) / 2e10)

@@ -33,8 +33,6 @@ target = "left"
 [budget]
 trials = 10
 epochs = 4
-[search]
-batch = 2
 [recipe]
 proof_seeds = 2
 [space]

@@ -158,6 +158,7 @@ CAUTIONS = {
     "budget.trials: 12 trials": ("trials = 12", "trials = 12"),
     "search.sampler: gp": ('trials = 12\nseconds = 90\nepochs = 3\n[search]\nsampler = "qmc"',
                            'seconds = 90\n[search]\nsampler = "gp"'),
+    "search.structures: has no effect beside halving": ("halving = false", "halving = true"),
     "space.optimizer.beta_1: beta_1 is never used, because optimizer is never adam or adamw": (
         'space = "mlp"\n', ""),
     "space.optimizer.momentum: momentum has no meaning when optimizer is adam": ('space = "mlp"\n', ""),
