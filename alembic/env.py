@@ -1,6 +1,7 @@
 """What alembic runs for every migration; `hpo.records.versions` hands in the connection.
 
-Developers draft a revision with `hpo.records.migrate.draft(url, message)`, on a database at the newest version.
+Developers draft a revision with `hpo.records.migrate.draft(url, message)`, on a database at the newest version,
+and keep a database of it for the tests (tests/records/old/README.md).
 """
 
 from alembic import context

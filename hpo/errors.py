@@ -12,6 +12,8 @@ A run that diverges is a result (`Outcome.DIVERGED`), never an error.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from hpo.hiding import hidden
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -27,13 +29,16 @@ class Problem:
 
     def __str__(self) -> str:
         place = f"{self.where}: {self.key}" if self.key else self.where
-        return f"{place}: expected {self.expected}, got {self.got}. {self.remedy}"
+        return hidden(f"{place}: expected {self.expected}, got {self.got}. {self.remedy}")
 
 
 class HpoError(Exception):
-    """Whatever `hpo` raises on purpose. `exit_code` is what the command line ends with."""
+    """Whatever `hpo` raises on purpose. `exit_code` is what the command line ends with. Its words hide passwords."""
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        return hidden(super().__str__())
 
 
 class InputError(HpoError):

@@ -94,7 +94,7 @@ OPTIONS = [
     (["--trials", "0"], ["trials", "0"]),
     (["--seconds", "-1"], ["seconds", "-1"]),
     (["--epochs", "x"], ["epochs"]),
-    (["--workers", "0"], ["workers"]),
+    (["--workers", "-1"], ["workers"]),
     (["--artifacts", "/proc/none"], ["/proc/none"]),
     (["--data-folder", "."], ["--data-dir"]),
 ]

@@ -3,17 +3,22 @@
 import json
 import re
 import shlex
+import subprocess
 import tomllib
 from collections.abc import Iterator
 from dataclasses import MISSING, fields
 from pathlib import Path
+from typing import get_args
 
 import click
 import pytest
+import yaml
 from click.testing import CliRunner
 
+from hpo.cli.jsonlog import name as json_name
 from hpo.cli.main import main
 from hpo.records import schema
+from hpo.run.events import Event
 from hpo.space.catalogue import CNN, MLP, Known
 from hpo.studyfile import load_study
 from hpo.studyfile.entries import in_words
@@ -140,6 +145,14 @@ def test_every_command_has_a_section_with_every_option() -> None:
     assert set(headings) == {name for name, _ in commands(main)} | {"db"}
 
 
+def test_every_event_of_the_logs_is_told_with_its_fields() -> None:
+    told = rows(section(text("docs/commands.md"), "Logs for programs"))
+    assert list(told) == [json_name(kind) for kind in get_args(Event)]
+    for kind in get_args(Event):
+        names = {f.name for f in fields(kind)} - {"worker_id"}
+        assert names <= set(re.findall(r"`(\w+)`", f"`{told[json_name(kind)][0]}`")), kind
+
+
 def in_toml(value: object) -> str:
     """A default as the page writes it."""
     if value is MISSING:
@@ -185,6 +198,26 @@ def test_study_file_and_space_of_the_pages_load(tmp_path: Path) -> None:
     assert load_study(str(tmp_path / "study.toml")).name == "digits"
     bundled = tomllib.loads(text("studies/digits.toml"))
     assert tomllib.loads(study) == bundled
+
+
+def test_examples_are_sound_and_their_hpo_lines_parse() -> None:
+    folder = TOP / "docs" / "examples"
+    assert {f"examples/{p.name}" for p in folder.iterdir()} <= set(
+        re.findall(r"\]\((.*?)\)", text("docs/distributed.md"))
+    )
+    script = folder / "worker.sbatch"
+    subprocess.run(["bash", "-n", script], check=True)
+    line = re.search(r"^exec (hpo .*\\\n.*)$", script.read_text(), re.MULTILINE)
+    job = yaml.safe_load((folder / "workers.yaml").read_text())
+    pod = job["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert (job["kind"], pod["restartPolicy"]) == ("Job", "OnFailure")
+    assert {m["name"] for m in container["volumeMounts"]} == {v["name"] for v in pod["volumes"]}
+    assert {"HPO_STORAGE"} == {e["name"] for e in container["env"] if "secretKeyRef" in e.get("valueFrom", {})}
+    assert line
+    for words in (shlex.split(line[1].replace("\\\n", "")), container["command"]):
+        assert words[:2] == ["hpo", "worker"]
+        main.commands["worker"].make_context("worker", list(words[2:]))
 
 
 def test_ten_studies_are_named() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
-BOTTOM = ("values", "errors", "seeds", "clock", "metrics", "numbers", "importing", "bundled")
+BOTTOM = ("values", "errors", "seeds", "clock", "metrics", "numbers", "importing", "bundled", "hiding")
 ROWS: tuple[tuple[str, ...], ...] = (
     ("cli",),
     ("commands",),
@@ -28,7 +28,7 @@ RESERVED = {
     "optuna": ("search", "dashboard"), "optuna_dashboard": ("dashboard",),
     "sqlalchemy": ("records",), "alembic": ("records",),
     "matplotlib": ("reports",), "jinja2": ("reports",),
-    "sklearn": ("training", "data", "search"), "pyarrow": ("data", "reports"),
+    "sklearn": ("training", "data", "search"), "pyarrow": ("data", "reports"), "ray": ("run",),
 }  # fmt: skip
 """Packages of others, and who alone may import them."""
 

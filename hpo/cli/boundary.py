@@ -1,13 +1,18 @@
 """The one place that turns errors into exit codes: 0 done, 1 fault, 2 the user's input, 3 stopped early."""
 
+import io
 import os
 import sys
+import traceback
 from collections.abc import Sequence
+from types import TracebackType
 from typing import Any, NoReturn
 
 import click
 
+from hpo.cli.restart import without_passwords
 from hpo.errors import HpoError, InputError, Stopped
+from hpo.hiding import hidden
 
 
 class Boundary(click.Group):
@@ -21,6 +26,9 @@ class Boundary(click.Group):
         standalone_mode: bool = True, **extra: Any,
     ) -> NoReturn:  # fmt: skip
         """Parse, run, and end the process with the exit code."""
+        if args is None:  # a process of its own
+            without_passwords()
+            sys.excepthook = _show_traceback
         words = list(sys.argv[1:] if args is None else args)
         try:
             result = super().main(words, prog_name, complete_var, standalone_mode=False, **extra)
@@ -41,7 +49,9 @@ def _debug(words: list[str]) -> bool:
 def _end(error: Exception) -> NoReturn:
     match error:
         case click.ClickException():
-            error.show()
+            told = io.StringIO()
+            error.show(told)  # a mistyped line is quoted in it
+            _say(told.getvalue().rstrip())
             sys.exit(error.exit_code)
         case click.Abort():
             _say("Stopped. Results so far are kept; the same command goes on.")
@@ -64,7 +74,12 @@ def _end(error: Exception) -> NoReturn:
 
 
 def _say(line: str) -> None:
-    click.echo(line, err=True)
+    click.echo(hidden(line), err=True)
+
+
+def _show_traceback(kind: type[BaseException], error: BaseException, at: TracebackType | None) -> None:
+    """What --debug shows: drivers and file systems put URLs into their errors."""
+    _say("".join(traceback.format_exception(kind, error, at)).rstrip())
 
 
 def _first_line(error: Exception) -> str:

@@ -54,10 +54,11 @@ def init(layers: int, width: int, rows: int, seed: int, activations: tuple[str, 
 @click.option("--output", metavar="FOLDER", help="Write lr.csv and lr.png into a folder.")
 @options.storage
 @options.artifacts
+@options.allow_code
 @click.pass_context
 def lr(
     ctx: click.Context, /, study: str, data_dir: str | None, steps: int, lowest: float, highest: float,
-    output: str | None, storage: str, artifacts: str | None,
+    output: str | None, storage: str, artifacts: str | None, allow_code: bool,
 ) -> None:  # fmt: skip
     """Find the learning rates worth searching.
 
@@ -71,7 +72,7 @@ def lr(
     from hpo.reports.inspection_text import rates_table
     from hpo.reports.text import wrapped
 
-    spec = spec_of(study, storage)
+    spec = spec_of(study, storage, allow_code=allow_code)
     keep = place(spec, storage, artifacts, asked=_asked(ctx))
     reading, paths = look(
         spec, data_dir=data_dir, steps=steps, lowest=lowest, highest=highest, output=output, keep=keep
@@ -89,10 +90,12 @@ def lr(
 @click.option("--output", metavar="FOLDER", help="Write gradients.csv and gradients.png into a folder.")
 @options.storage
 @options.artifacts
+@options.allow_code
 @click.pass_context
 def gradients(
-    ctx: click.Context, /, study: str, data_dir: str | None, output: str | None, storage: str, artifacts: str | None
-) -> None:
+    ctx: click.Context, /, study: str, data_dir: str | None, output: str | None, storage: str, artifacts: str | None,
+    allow_code: bool,
+) -> None:  # fmt: skip
     """Hold gradients against central differences.
 
     The default network of a study computes in 64 bits on a few of its rows, layer by layer. STUDY is a study file, the
@@ -104,7 +107,7 @@ def gradients(
     from hpo.commands.inspect_keep import place, spec_of
     from hpo.reports.inspection_text import gradients_sentence, gradients_table
 
-    spec = spec_of(study, storage)
+    spec = spec_of(study, storage, allow_code=allow_code)
     keep = place(spec, storage, artifacts, asked=_asked(ctx))
     found, paths = look(spec, data_dir=data_dir, output=output, keep=keep)
     show_table(gradients_table(found.layers))
@@ -122,10 +125,11 @@ def gradients(
 @click.option("--output", metavar="FOLDER", help="Write curve.csv, layers.csv and trial.png into a folder.")
 @options.data_dir
 @options.artifacts
+@options.allow_code
 @click.option("--retrain", is_flag=True, help="Train it again, with its seed, where its weights were not kept.")
 def trial(
     study: str, number: int, storage: str, stage: str | None, output: str | None, data_dir: str | None,
-    artifacts: str | None, retrain: bool,
+    artifacts: str | None, retrain: bool, allow_code: bool,
 ) -> None:  # fmt: skip
     """Show a trial's curve, layers, diagnosis, sharpness.
 
@@ -151,7 +155,9 @@ def trial(
     if output is not None:
         _told(inspect_trial.write(seen, study, output), before="\n")
     click.echo("")
-    curved = sharpness(seen, study, storage=storage, artifacts=artifacts, data_dir=data_dir, retrain=retrain)
+    curved = sharpness(
+        seen, study, storage=storage, artifacts=artifacts, data_dir=data_dir, retrain=retrain, allow_code=allow_code
+    )
     lines = [f"sharpness: {curved.missing}"] if curved.found is None else sharpness_lines(curved.found, curved.again)
     for line in lines:
         click.echo(wrapped(line))

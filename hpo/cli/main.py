@@ -3,7 +3,7 @@
 import click
 
 import hpo
-from hpo.cli import db, inspecting, results, training
+from hpo.cli import db, inspecting, operating, results, training
 from hpo.cli.boundary import Boundary
 
 
@@ -18,7 +18,7 @@ def main(debug: bool) -> None:
 
 
 for _command in (
-    training.init, training.check, training.run, training.worker, results.status, results.report, results.results,
-    results.export, results.dashboard, inspecting.inspect, db.db,
+    training.init, training.check, training.run, training.resume, training.worker, operating.status, operating.stop,
+    operating.rm, results.report, results.results, results.export, results.dashboard, inspecting.inspect, db.db,
 ):  # fmt: skip
     main.add_command(_command)

@@ -1,16 +1,27 @@
 """Options that several commands share."""
 
+import os
 from collections.abc import Callable
 from typing import Any
 
 import click
 
+from hpo.hiding import hidden
+
 DEFAULT_STORAGE = "sqlite:///hpo.db"
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
+
+def _whole(_: click.Context, option: click.Parameter, value: str | None) -> str | None:
+    """The variable's URL where the command line holds the same with its password blotted out (see `restart`)."""
+    held = os.environ.get(str(option.envvar), "")
+    return held if value == hidden(held) else value
+
+
 storage: Decorator = click.option(
     "--storage", default=DEFAULT_STORAGE, envvar="HPO_STORAGE", show_default=True, show_envvar=True, metavar="URL",
+    callback=_whole,
     help="Database: sqlite:///FILE, postgresql://..., mariadb://...",
 )  # fmt: skip
 
@@ -20,8 +31,27 @@ data_dir: Decorator = click.option(
 )  # fmt: skip
 
 artifacts: Decorator = click.option(
-    "--artifacts", metavar="URL",
+    "--artifacts", envvar="HPO_ARTIFACTS", show_envvar=True, metavar="URL", callback=_whole,
     help="Where weights and exports are stored: a folder or any fsspec URL.  [default: beside the database]",
+)  # fmt: skip
+
+allow_code: Decorator = click.option(
+    "--allow-code", is_flag=True,
+    help="Import Python code that the recorded study names, as its model or its data. Without it, that is refused.",
+)  # fmt: skip
+
+workers: Decorator = click.option(
+    "--workers", type=click.IntRange(min=0), default=1, show_default=True,
+    help="Local processes that train; 0: only those that join with hpo worker.",
+)  # fmt: skip
+
+export: Decorator = click.option(
+    "--export", metavar="DIR", help="Folder for the finished bundle.  [default: NAME-bundle]"
+)
+
+log_format: Decorator = click.option(
+    "--log-format", type=click.Choice(("text", "json")), default="text", show_default=True,
+    help="json: one object a line for each event, and nothing else on the output.",
 )  # fmt: skip
 
 _OVERRIDES = (

@@ -6,6 +6,7 @@ import click
 
 from hpo.cli.show import show_lines, show_table
 from hpo.commands.check import Checked
+from hpo.hiding import hidden
 from hpo.numbers import count, duration
 from hpo.recipe.stages import StagePlan
 from hpo.reports.text import TextTable
@@ -15,7 +16,9 @@ from hpo.values import Status
 def show(found: Checked) -> None:
     """The data, its checks, the plan, the warnings and the estimate of time."""
     spec = found.spec
-    click.echo(f"study {spec.name}: {spec.data.source}, {found.metric or 'metric by task'}, {spec.space.model}\n")
+    click.echo(
+        f"study {spec.name}: {hidden(spec.data.source)}, {found.metric or 'metric by task'}, {spec.space.model}\n"
+    )
     show_lines("data", list(found.seen))
     rows = tuple((c.name, str(c.status), c.seen) for c in found.checks)
     show_table(TextTable("checks of the data", ("check", "status", "seen"), rows))

@@ -1,13 +1,14 @@
-"""Shows what a running study tells: a live bar on a terminal, plain lines elsewhere."""
+"""Shows what a running study tells: a live bar on a terminal, plain lines elsewhere, JSON where it is asked for."""
 
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
+from hpo.cli.jsonlog import JsonLog
 from hpo.numbers import duration, number
 from hpo.reports.text import wrapped
-from hpo.run.events import Event, Note, RunsFinished, StageFinished, StageStarted, StudyFinished, TrialFinished
+from hpo.run.events import Event, Joined, Note, RunsFinished, StageFinished, StageStarted, StudyFinished, TrialFinished
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -25,8 +26,10 @@ class Listener(Protocol):
     ) -> None: ...
 
 
-def progress(*, live: bool) -> Listener:
-    """A listener for `hpo.run.launch`. `live`: the output is a terminal."""
+def progress(study: str, *, live: bool, form: str = "text") -> Listener:
+    """A listener for `hpo.run.launch` and `work`. `live`: the output is a terminal; `form`: `text` or `json`."""
+    if form == "json":
+        return JsonLog(study)
     return LiveProgress() if live else PlainProgress()
 
 
@@ -38,6 +41,8 @@ def label(stage: str, attempt: int) -> str:
 def line(event: Event) -> str:
     """One plain line that says what happened."""
     match event:
+        case Joined(worker_id, kind):
+            return f"{kind} {worker_id}"
         case StageStarted(stage, attempt, question, trials):
             planned = f" ({trials} trials planned)" if trials > 0 else ""
             return f"{label(stage, attempt)}: {question}{planned}"
@@ -91,6 +96,8 @@ class LiveProgress:
 
     def __call__(self, event: Event) -> None:
         match event:
+            case Joined():
+                self._say((line(event), "dim"))
             case StageStarted(stage, attempt, question, trials):
                 self._drop()
                 self._say((label(stage, attempt), "bold"), (f" {question}", "dim"))

@@ -1,4 +1,4 @@
-"""The commands that show and serve what a database holds: status, results, report, export, dashboard."""
+"""The commands that show and serve what a database holds: results, report, export, dashboard."""
 
 import click
 
@@ -9,36 +9,6 @@ _TABLES = (
     "studies",
 )  # fmt: skip
 _FORMATS = ("table", "csv", "json", "parquet")
-
-
-@click.command()
-@click.argument("study", required=False)
-@options.storage
-def status(study: str | None, storage: str) -> None:
-    """List the studies, or say how far one is.
-
-    With a STUDY: its stages, its runs by state, and who works on it.
-    """
-    from hpo.cli.show import show_table
-    from hpo.commands.results import results as open_results
-    from hpo.commands.status import status as look
-    from hpo.numbers import count
-    from hpo.reports import text
-
-    found = open_results(storage)
-    if study is None:
-        studies = found.studies()
-        show_table(text.studies_table(studies))
-        if studies.empty:
-            click.echo("no studies yet: start one with hpo run")
-        return
-    now = look(storage, study)
-    size = "" if now.memory is None else f", {now.memory / 2**20:,.0f} MiB the largest"
-    renewed = f", {count(now.renewals, 'renewal')} so far" if now.renewals else ""
-    click.echo(f"study {now.study}: {now.state}, {count(now.workers, 'worker')} at work{size}{renewed}\n")
-    show_table(text.stage_table(found, study))
-    show_table(text.run_table(now.runs, "stage"))
-    show_table(text.run_table(now.runs, "worker_id"))
 
 
 @click.command()
@@ -111,13 +81,19 @@ def export(study: str, storage: str, to: str, artifacts: str | None) -> None:
 
 @click.command()
 @options.storage
-@click.option("--host", default="127.0.0.1", show_default=True, help="Loopback address to serve on.")
+@click.option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS",
+              help="Address to serve on. Any but a loopback one asks visitors for a token.")  # fmt: skip
 @click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0: any free port.")
-def dashboard(storage: str, host: str, port: int) -> None:
+@click.option("--allow-writes", is_flag=True, help="Let the dashboard change and delete studies.")
+def dashboard(storage: str, host: str, port: int, allow_writes: bool) -> None:
     """Serve the Optuna dashboard, read-only.
 
-    Each stage's verdict stands in the note of its Optuna study.
+    Each stage's verdict stands in the note of its Optuna study. Beyond this machine the address that is shown holds a
+    token, new each time unless HPO_DASHBOARD_TOKEN holds one.
     """
     from hpo.commands.dashboard import dashboard as serve
 
-    serve(storage, host=host, port=port, on_ready=lambda address: click.echo(f"serving {address} (Ctrl-C ends it)"))
+    serve(
+        storage, host=host, port=port, allow_writes=allow_writes,
+        on_ready=lambda address: click.echo(f"serving {address} (Ctrl-C ends it)"),
+    )  # fmt: skip

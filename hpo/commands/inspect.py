@@ -80,11 +80,11 @@ def lr(
         raise InputError(problems)
     folder = None if output is None else output_folder(output)
     dataset = load_data(spec, data_dir)
-    from hpo.importing import importable
     from hpo.seeds import derive
+    from hpo.studyfile.code import code_folder
     from hpo.training.inspection.rate_range import rate_range
 
-    with importable(spec.base, first=False):
+    with code_folder(spec):
         reading = rate_range(
             spec.space, spec.space.default(), dataset.facts, dataset.fold(0), lowest=lowest, highest=highest,
             steps=steps, seed=derive(spec.seed, "inspect", "lr"),
@@ -124,11 +124,11 @@ def gradients(
     """
     folder = None if output is None else output_folder(output)
     dataset = load_data(spec, data_dir)
-    from hpo.importing import importable
     from hpo.seeds import derive
+    from hpo.studyfile.code import code_folder
     from hpo.training.skeleton import gradient_by_layer
 
-    with importable(spec.base, first=False):
+    with code_folder(spec):
         found = gradient_by_layer(
             spec.space, spec.space.default(), dataset.facts, dataset.fold(0), derive(spec.seed, "inspect", "gradients")
         )

@@ -33,10 +33,11 @@ class Place:
             put_only(database, store, study_id, kind_of(name), f"{self.study}/inspect-{name}.svg", picture)
 
 
-def spec_of(study: str, storage: str) -> "StudySpec":
+def spec_of(study: str, storage: str, *, allow_code: bool) -> "StudySpec":
     """The study of a file or a bundled name; else the recorded one of that name, which has what `hpo run` overrode.
 
-    Raises InputError, that of the file, where there is neither.
+    Raises InputError, that of the file, where there is neither; also where the recorded one names code that nobody
+    allowed. A study file's own code is the user's.
     """
     from hpo.commands.run import load
 
@@ -45,9 +46,12 @@ def spec_of(study: str, storage: str) -> "StudySpec":
     except InputError:
         if Path(study).exists() or (found := _recorded(study, storage)) is None:
             raise
+    from hpo.studyfile.code import refuse_code
     from hpo.studyfile.spec import from_plain
 
-    return from_plain(dict(found))
+    spec = from_plain(dict(found))
+    refuse_code(spec, allowed=allow_code)
+    return spec
 
 
 def place(spec: "StudySpec", storage: str, artifacts: str | None, *, asked: bool) -> Place | None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from hpo.commands.inspect import load_data
 from hpo.errors import InputError, Problem
+from hpo.hiding import hidden
 
 if TYPE_CHECKING:
     from hpo.commands.inspect_trial import TrialSeen
@@ -41,12 +42,13 @@ class _Recorded:
 
 def sharpness(
     seen: "TrialSeen", study: str, *, storage: str, artifacts: str | None = None, data_dir: str | None = None,
-    retrain: bool = False,
+    retrain: bool = False, allow_code: bool = False,
 ) -> SharpnessSeen:  # fmt: skip
     """Of the run that `seen` shows. Weights are kept of the best trials of each stage; `retrain` trains others again.
 
     Data and framework are loaded only where there are weights to look at. What cannot be had is told, not raised, but
-    for InputError of the data where `retrain` asked for more than the records hold.
+    for InputError of the data where `retrain` asked for more than the records hold, or of the study's code where nobody
+    allowed it.
     """
     from hpo.records.artifacts import ArtifactStore, default_store, unpack
     from hpo.records.database import connect
@@ -60,21 +62,25 @@ def sharpness(
     kept = ref is not None and store.holds(ref)
     if not kept and not retrain:
         if ref is not None:
-            return SharpnessSeen(missing=f"its weights are not where they were kept, {store.url}: name the place with "
-                                         "--artifacts, or train it again with --retrain.")  # fmt: skip
+            return SharpnessSeen(missing=f"its weights are not where they were kept, {hidden(store.url)}: name the "
+                                         "place with --artifacts, or train it again with --retrain.")  # fmt: skip
         return SharpnessSeen(missing="its weights were not kept: those of each stage's best trials alone are. "
                                      "--retrain trains it again with its seed.")  # fmt: skip
-    from hpo.importing import importable
+    from hpo.studyfile.code import code_folder, code_of, refuse_code
     from hpo.studyfile.spec import from_plain
 
     spec = from_plain(dict(of.study.spec))
+    if (code := code_of(spec)) and not allow_code and not retrain:
+        names = " and ".join(code.values())
+        return SharpnessSeen(missing=f"the study names code of its own, {names}: give --allow-code to import it.")
+    refuse_code(spec, allowed=allow_code)
     try:
         dataset = _same_data(spec, of.study, data_dir)
     except InputError as error:
         if retrain:
             raise
         return SharpnessSeen(missing=f"its data cannot be loaded: {error}")
-    with importable(spec.base, first=False):
+    with code_folder(spec):
         from hpo.training.inspection.sharpness import sharpness as measure
 
         weights, again = (unpack(store.get(ref))[0], None) if kept and ref else _trained_again(spec, dataset, of)
@@ -90,6 +96,7 @@ def _recorded(database: "Database", study: str, seen: "TrialSeen") -> _Recorded:
     from hpo.records.studies import Studies
     from hpo.space import Fixed, Hyperparameter, SearchSpace, known
     from hpo.space.plain import space_from_plain
+    from hpo.studyfile.spec import from_plain
 
     studies = Studies(database)
     row = studies.get(study)
@@ -97,7 +104,8 @@ def _recorded(database: "Database", study: str, seen: "TrialSeen") -> _Recorded:
     stage = next(s for s in studies.stages(row.id) if (s.name, s.attempt) == (name, int(attempt or 1)))
     (trial,) = Queue(database).trials(stage.id, numbers=[seen.number])
     run = next(r for r in trial.runs if r.id == seen.run)
-    space = space_from_plain(json.loads(str(stage.space)))
+    # The model is the study's, whose code is asked about; what a stage's row names is not.
+    space = space_from_plain(json.loads(str(stage.space)) | {"model": from_plain(dict(row.spec)).space.model})
     # A study of an earlier version knows no hyperparameter that came later: their defaults leave networks as they were.
     later = [k for k in known(space.model).values() if k.name not in space.names and ":" not in space.model]
     added = (Hyperparameter(k.name, k.section, k.kind, Fixed(k.default), k.default, k.when) for k in later)

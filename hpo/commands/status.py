@@ -1,40 +1,37 @@
 """`hpo status`: how far a study is."""
 
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from hpo.records.standing import Standing
 
-SEEN_SECONDS = 120.0
-"""A worker counts as at work when it was seen within so many seconds."""
-
-
-@dataclass(frozen=True)
-class StudyStatus:
-    """A study's runs by state, and who works on it."""
-
-    study: str
-    state: str
-    runs: "pd.DataFrame"
-    """Columns of `Results.runs`."""
-    workers: int
-    """Processes at work now."""
-    memory: int | None
-    """Bytes of the largest of them; None where it is not known."""
-    renewals: int
-    """Processes replaced because they had grown too large."""
+LEASE_SECONDS = 30.0
+"""Of a worker (`hpo.run.worker`, which takes two seconds to load): one not seen for longer is silent."""
 
 
-def status(storage: str, study: str) -> StudyStatus:
+def status(storage: str, study: str) -> "Standing":
     """Where a study stands now. Raises InputError for an unknown name."""
     from hpo.records.database import connect
-    from hpo.records.studies import Studies
-    from hpo.records.workers import Workers
-    from hpo.reports.frames import Results
+    from hpo.records.standing import standing
 
     with connect(storage, create=False) as db:
-        row = Studies(db).get(study)
-        workers = Workers(db)
-        at_work = workers.alive(row.id, SEEN_SECONDS)
-        return StudyStatus(study, row.state, Results(db).runs(study), at_work, *workers.memory(row.id, SEEN_SECONDS))
+        return standing(db, study, lease=LEASE_SECONDS)
+
+
+def watch(storage: str, study: str, every: float, tell: Callable[[str], None] | None = None) -> "Iterator[Standing]":
+    """Where a study stands, now and after every so many seconds, until it has ended.
+
+    With `tell`, a server that does not answer any more is waited for, and `tell` hears of it.
+    """
+    from hpo.records.database import connect
+    from hpo.records.standing import standing
+
+    with connect(storage, create=False) as db:
+        db.tell = tell
+        while True:
+            yield (now := standing(db, study, lease=LEASE_SECONDS))
+            if now.over:
+                return
+            time.sleep(every)

@@ -1,10 +1,14 @@
-"""The dashboard's web server: threads, loopback by default, read-only."""
+"""The dashboard's web server: threads, loopback by default, behind a `Guard`."""
 
+import errno
 import ipaddress
+import re
+import secrets
 import socket
 import threading
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from socketserver import ThreadingMixIn
 from types import TracebackType
 from typing import Self
@@ -14,8 +18,8 @@ import optuna
 import optuna_dashboard
 from optuna.exceptions import StorageInternalError
 
+from hpo.dashboard.guard import TOKEN_VARIABLE, Guard, is_loopback
 from hpo.dashboard.notes import write_notes
-from hpo.dashboard.readonly import read_only
 from hpo.errors import InputError, Problem
 
 Notes = Callable[[], Mapping[str, str]]
@@ -23,7 +27,7 @@ Notes = Callable[[], Mapping[str, str]]
 
 REFRESH = 5.0
 """Seconds between two looks at the notes."""
-
+_TOKEN = re.compile(r"[\w-]{16,}", re.ASCII)
 
 _IMPORTANCE_WARNS = ("Some regimes for parameter", "Target and region quantiles", "The number of trials is too small")
 """What Optuna's importances say of young studies each time the dashboard asks for them; the page shows as much."""
@@ -51,16 +55,20 @@ class Server:
         *,
         host: str = "127.0.0.1",
         port: int = 8080,
-        allow_remote: bool = False,
+        token: str | None = None,
+        allow_writes: bool = False,
         notes: Notes | None = None,
         refresh: float = REFRESH,
     ) -> None:
         """Serve the Optuna studies in the database at SQLAlchemy's `url`; port 0 takes a free one.
 
-        Raises InputError where the host is not this machine's loopback (unless `allow_remote`) or the port cannot be
-        had.
+        token: what visitors must show. Beyond this machine's loopback one is made where none is given; on it, nobody is
+        asked for one then. allow_writes: the dashboard's own ways to change and delete studies work.
+
+        Raises InputError where the address or the port cannot be had, or the token is none to rely on.
         """
-        _check_host(host, allow_remote)
+        loopback = is_loopback(host)
+        token = _token(token, loopback)
         self._warnings = warnings.catch_warnings()
         self._warnings.__enter__()
         for beginning in _IMPORTANCE_WARNS:
@@ -73,18 +81,18 @@ class Server:
             self._server = make_server(
                 host,
                 port,
-                read_only(optuna_dashboard.wsgi(self._storage)),
+                Guard(optuna_dashboard.wsgi(self._storage), loopback, token, allow_writes),
                 server_class=_Threads6 if ":" in host else _Threads,
                 handler_class=_Silent,
             )
         except (OSError, OverflowError) as error:
             self._let_go()
-            raise InputError(
-                Problem("command line", "--port", "a free port", str(port), f"Choose another one ({error}).")
-            ) from error
+            raise _unserved(error, host, port) from error
         shown = f"[{host}]" if ":" in host else host
         self.address = f"http://{shown}:{self._server.server_port}/"
-        """Where a browser finds it."""
+        """Where a browser on this machine finds it."""
+        self.entry = _entry(self.address, host, token)
+        """The address to give to people, with the token where one is asked for."""
         self._threads = [threading.Thread(target=self._server.serve_forever, args=(0.1,), daemon=True)]
         if notes is not None:
             self._write(notes)
@@ -137,35 +145,43 @@ def serve(
     port: int = 8080,
     on_ready: Callable[[str], None],
     notes: Notes | None = None,
-    allow_remote: bool = False,
+    token: str | None = None,
+    allow_writes: bool = False,
 ) -> None:
-    """Serve the dashboard until Ctrl-C, which ends it and returns; `on_ready` gets the address once it answers.
+    """Serve the dashboard until Ctrl-C, which ends it and returns; `on_ready` gets the entry once it answers.
 
     `notes` is asked every few seconds, and what changed is written into the studies. Raises as `Server` does.
     """
-    with Server(url, host=host, port=port, allow_remote=allow_remote, notes=notes) as server:
-        on_ready(server.address)
+    with Server(url, host=host, port=port, token=token, allow_writes=allow_writes, notes=notes) as server:
+        on_ready(server.entry)
         try:
             server.wait()
         except KeyboardInterrupt:
             return
 
 
-def _check_host(host: str, allow_remote: bool) -> None:
-    """The dashboard has no accounts: beyond this machine, whoever reaches the port could read everything."""
-    if allow_remote or host == "localhost":
-        return
-    try:
-        loopback = ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        loopback = False
-    if not loopback:
-        raise InputError(
-            Problem(
-                "command line",
-                "--host",
-                "this machine's loopback (127.0.0.1, ::1 or localhost), because the dashboard knows no passwords",
-                host,
-                "Leave it out, and reach it from elsewhere through an SSH tunnel: ssh -L 8080:127.0.0.1:8080 MACHINE.",
-            )
-        )
+def _entry(address: str, host: str, token: str | None) -> str:
+    """Under the machine's name where it listens on all its addresses: 0.0.0.0 leads nowhere from elsewhere."""
+    with suppress(ValueError):
+        if not host or ipaddress.ip_address(host).is_unspecified:
+            address = f"http://{socket.gethostname()}:{address.rpartition(':')[2]}"
+    return address if token is None else f"{address}?token={token}"
+
+
+def _token(given: str | None, loopback: bool) -> str | None:
+    """The token to ask for: the given one, or beyond the loopback a new one."""
+    if given:
+        if not _TOKEN.fullmatch(given):
+            expected = "at least 16 letters, digits, - or _"
+            got = "fewer" if len(given) < 16 else "other characters"
+            raise InputError(Problem("environment", TOKEN_VARIABLE, expected, got, "Leave it out: one is made then."))
+        return given
+    return None if loopback else secrets.token_urlsafe()
+
+
+def _unserved(error: OSError | OverflowError, host: str, port: int) -> InputError:
+    problem = Problem("command line", "--port", "a free port", str(port), f"Choose another one ({error}).")
+    if isinstance(error, socket.gaierror) or getattr(error, "errno", None) == errno.EADDRNOTAVAIL:
+        remedy = f"Name one of its own, or 0.0.0.0 for all of them ({error})."
+        problem = Problem("command line", "--host", "an address of this machine", host, remedy)
+    return InputError(problem)

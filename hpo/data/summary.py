@@ -10,6 +10,7 @@ from hpo.data.raw import RawTable
 from hpo.data.roles import target_position
 from hpo.data.sources import SKLEARN, read_source
 from hpo.data.textfiles import head, sniff_header, sniff_separator
+from hpo.hiding import hidden
 from hpo.studyfile.spec import DataSpec
 from hpo.values import Status
 
@@ -22,7 +23,7 @@ def summary_lines(dataset: Dataset) -> list[str]:
     how = f"{d.folds} folds of {d.valid_rows:,} validation rows" if d.folds > 1 else f"{d.valid_rows:,} to validate"
     shape = " x ".join(str(n) for n in facts.input_shape)
     lines = [
-        f"{d.origin.source}: {d.origin.rows:,} rows, {d.origin.columns:,} columns besides the target",
+        f"{hidden(d.origin.source)}: {d.origin.rows:,} rows, {d.origin.columns:,} columns besides the target",
         f"{d.train_rows:,} rows to train on, {how}, {d.test_rows:,} held back for the test",
         f"target {d.origin.target}: {facts.task}, metric {dataset.metric}",
         f"input of a network: {shape} numbers a row",

@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from hpo.errors import Fault, InputError, Problem
+from hpo.hiding import hidden
 from hpo.records import schema
 from hpo.records.connection import Database, now
 from hpo.records.rows import ArtifactRef
@@ -59,20 +60,20 @@ class ArtifactStore:
         try:
             self._write(self._place(uri), data)
         except OSError as error:
-            raise Fault(f"{self._place(uri)}: the artifact could not be written: {error}") from error
+            raise Fault(f"{self._shown(uri)}: the artifact could not be written: {error}") from error
         return ArtifactRef(uri, digest, len(data))
 
     def get(self, ref: ArtifactRef) -> bytes:
         """The bytes of an artifact. Raises Fault where it is missing or not what it was."""
-        place = self._place(ref.uri)
+        place, shown = self._place(ref.uri), self._shown(ref.uri)
         try:
             data: bytes = self._fs.cat_file(place)
         except FileNotFoundError:
-            raise Fault(f"{place}: the artifact is missing. Point --artifacts to where it is, or begin anew.") from None
+            raise Fault(f"{shown}: the artifact is missing. Point --artifacts to where it is, or begin anew.") from None
         except OSError as error:
-            raise Fault(f"{place}: the artifact could not be read: {error}") from error
+            raise Fault(f"{shown}: the artifact could not be read: {error}") from error
         if len(data) != ref.size or hashlib.sha256(data).hexdigest() != ref.sha256:
-            raise Fault(f"{place}: the artifact is damaged: its content is not what was stored.")
+            raise Fault(f"{shown}: the artifact is damaged: its content is not what was stored.")
         return data
 
     def holds(self, ref: ArtifactRef) -> bool:
@@ -87,8 +88,25 @@ class ArtifactStore:
             with contextlib.suppress(FileNotFoundError):
                 self._fs.rm_file(self._place(uri))
 
+    def tidy(self, folder: str) -> None:
+        """Remove the local folders below one of the store's, and itself, that hold nothing any more.
+
+        Only once nobody stores anything there: a folder may vanish between another's making it and writing into it.
+        """
+        if self._local:
+            top = Path(self._place(folder))
+            for place in (*sorted(top.rglob("*/"), reverse=True), top):
+                with contextlib.suppress(OSError):  # it holds something, or is gone
+                    place.rmdir()
+
     def _place(self, uri: str) -> str:
+        if ".." in PurePosixPath(uri).parts:  # no artifact of ours: others may write to the database
+            raise Fault(f"{hidden(self.url)}: the artifact {uri!r} leads out of the store.")
         return f"{self._root.rstrip('/')}/{uri}"
+
+    def _shown(self, uri: str) -> str:
+        """For messages: as the user named the store, since its root may hold a password that is no URL's any more."""
+        return f"{hidden(self.url).rstrip('/')}/{uri}" if "://" in self.url else self._place(uri)
 
     def _write(self, place: str, data: bytes) -> None:
         if not self._local:  # object stores put an object whole or not at all
@@ -109,6 +127,15 @@ def default_store(db: Database) -> str:
     """Where artifacts go unless told otherwise: `<name>-artifacts` beside a SQLite file, else `hpo-artifacts` here."""
     path = db.path
     return "hpo-artifacts" if path is None else str(path.absolute().with_name(f"{path.stem}-artifacts"))
+
+
+def total(db: Database, study_id: int) -> tuple[int, int]:
+    """(artifacts of a study, their bytes), as the records know them."""
+    table = schema.artifact
+    totals = sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(table.c.size), 0))
+    query = totals.where(table.c.study_id == study_id)
+    count, size = db.look(lambda c: c.execute(query).one())
+    return count, int(size)
 
 
 def put_only(db: Database, store: ArtifactStore, study_id: int, kind: str, key: str, data: bytes) -> ArtifactRef:

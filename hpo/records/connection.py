@@ -1,11 +1,13 @@
 """A database's connections, and the one way to read and write.
 
-- A *write* is one transaction: all of it or nothing, whatever kills the process. `transact` repeats it, a bounded
-  number of times, where the database gave it up for another one's sake (deadlock, lock timeout, serialization).
+- A *write* is one transaction: all of it or nothing, whatever kills the process.
 - A *read* sees one moment of the database throughout.
+
+`transact` and `look` repeat them, within bounds, where the database asks for that or could not be reached: see
+`hpo.records.retries`.
 """
 
-import time
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -20,22 +22,20 @@ from sqlalchemy.exc import DBAPIError, NoSuchModuleError
 
 from hpo.clock import utc_now
 from hpo.errors import Fault, InputError, Problem
-from hpo.records import bulk, urls
+from hpo.records import bulk, retries, urls
+from hpo.records.retries import Patience
 
 T = TypeVar("T")
 
-ATTEMPTS = 8
-"""Tries of one write before it is given up; the pauses between them sum to about four seconds."""
 BUSY_SECONDS = 10.0
 """How long SQLite waits for another process's write."""
 CONNECT_SECONDS = 10
-
-_RETRY_STATES = {"40001", "40P01", "55P03"}  # PostgreSQL: serialization, deadlock, lock not available
-_RETRY_CODES = {1205, 1213, 1020}  # MariaDB: lock wait timeout, deadlock, record changed since last read
-_SQLITE_BUSY = {5, 6}  # SQLITE_BUSY, SQLITE_LOCKED; extended codes hold these in their low byte
-_REFUSED_STATES = {"42501", "25006"}  # PostgreSQL: no privilege, read-only
-_REFUSED_CODES = {1044, 1142, 1227, 1290}  # MariaDB: access denied to database, table or action; read-only
-_SQLITE_REFUSED = {8, 14}  # SQLITE_READONLY, SQLITE_CANTOPEN
+LOCK_SECONDS = 20
+"""How long a server lets a transaction wait for a lock; then it is repeated."""
+IDLE_SECONDS = 30
+"""When a server ends a transaction that nobody goes on with: its process was stopped or cut off, and holds locks."""
+SILENT_SECONDS = 30
+"""When a connection over which nothing comes back is given up for dead, in place of the system's quarter of an hour."""
 
 
 class Database:
@@ -46,6 +46,9 @@ class Database:
         self.label = urls.label(url)
         """The URL without password, for messages."""
         self.engine = _engine(url)
+        self.tell: Callable[[str], None] | None = None
+        """Hears that the database does not answer, and that it answers again. With None it is not waited for long."""
+        self._lost = False
         self.optuna: Any = None
         """Optuna's tables as reflected by `optuna_tables`, once they are there."""
 
@@ -66,14 +69,13 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A connection that sees one moment of the database. Raises Fault where the database fails."""
-        try:
-            with self.engine.connect() as connection:
-                if self.dialect != "sqlite":  # SQLite's readers always see one moment
-                    connection = connection.execution_options(isolation_level="REPEATABLE READ")
-                yield connection
-        except DBAPIError as error:
-            raise self.fault(error) from error
+        """A connection that sees one moment of the database. Not repeated: see `look`."""
+        with self.engine.connect() as connection:
+            if self.dialect != "sqlite":  # SQLite's readers always see one moment
+                # Of this transaction alone. SQLAlchemy's option would be set back while the connection goes back to the
+                # pool: a server that is lost in that moment raises the driver's own error, and its place stays taken.
+                connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            yield connection
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -81,29 +83,59 @@ class Database:
         with self.engine.connect().execution_options(hpo_write=True) as connection, connection.begin():
             yield connection
 
-    def transact(self, work: Callable[[Connection], T]) -> T:
-        """`work` in one transaction, repeated where the database asks for that.
+    def look(self, work: Callable[[Connection], T]) -> T:
+        """`work` on one moment of the database, repeated where it could not be reached. Raises Fault where it fails."""
 
-        `work` must do nothing but database work: it may run several times. Integrity errors pass through; every other
-        failure of the database becomes a Fault. A connection lost at the commit itself is not repeated, since nobody
-        knows whether it was done.
+        def reading() -> T:
+            with self.read() as connection:
+                return work(connection)
+
+        return self.patiently(reading)
+
+    def transact(self, work: Callable[[Connection], T], done: Callable[[Connection], T | None] | None = None) -> T:
+        """`work` in one transaction, repeated where the database asks for that or could not be reached.
+
+        It must do nothing but database work, for it may run several times; and where a connection is lost in the very
+        moment of the commit, nobody knows whether it was done. `work` must do no harm then when done twice; or `done`,
+        asked first from then on, gives the result where it finds that it was. Integrity errors pass through; every
+        other failure of the database becomes a Fault.
         """
-        attempt = 1
-        while True:
+        unsure = False
+
+        def writing() -> T:
+            nonlocal unsure
             worked = False
             try:
                 with self.write() as connection:
+                    if unsure and done is not None and (found := done(connection)) is not None:
+                        return found
                     result = work(connection)
                     worked = True
                 return result
+            except DBAPIError:
+                unsure |= worked
+                raise
+
+        return self.patiently(writing)
+
+    def patiently(self, work: Callable[[], T]) -> T:
+        """`work`, repeated as its failures ask for. Integrity errors pass through; others become a Fault in the end."""
+        most = retries.READER_SECONDS if self.tell is None else retries.OUTAGE_SECONDS
+        # Once waited for in vain, it is not waited for again until it has answered: what is left to do is to end.
+        patience = Patience(self.tell or (lambda text: None), 0.0 if self._lost else most)
+        while True:
+            try:
+                result = work()
             except sa.exc.IntegrityError:
                 raise
             except DBAPIError as error:
-                again = _given_up(error) or (error.connection_invalidated and not worked)
-                if not again or attempt == ATTEMPTS:
+                if not patience.again(error, self.words(error)):
+                    self._lost = retries.outage(error)
                     raise self.fault(error) from error
-            time.sleep(min(0.02 * 2**attempt, 1.0))
-            attempt += 1
+            else:
+                self._lost = False
+                patience.over()
+                return result
 
     def fault(self, error: DBAPIError) -> Fault:
         """The failure in words, without the statement and without the password."""
@@ -112,8 +144,9 @@ class Database:
     def words(self, error: DBAPIError) -> str:
         """What the driver says, on one line."""
         text = " ".join(str(error.orig).split())
-        secret = self._url.password
-        return text.replace(str(secret), "***") if secret else text
+        for secret in urls.passwords(self._url):
+            text = text.replace(secret, "***")
+        return text
 
     def close(self) -> None:
         """Give up all connections."""
@@ -143,25 +176,6 @@ def now(connection: Connection) -> datetime:
     return moment
 
 
-def _given_up(error: DBAPIError) -> bool:
-    """Whether the database gave the transaction up for another one's sake, so that it may succeed when repeated."""
-    return _is(error, _RETRY_STATES, _RETRY_CODES, _SQLITE_BUSY)
-
-
-def refused(error: DBAPIError) -> bool:
-    """Whether the database denies us the right to do that, which its owner can mend."""
-    return _is(error, _REFUSED_STATES, _REFUSED_CODES, _SQLITE_REFUSED)
-
-
-def _is(error: DBAPIError, states: set[str], codes: set[int], sqlite: set[int]) -> bool:
-    """Whether a failure is one of those: by PostgreSQL's state, MariaDB's code, or SQLite's."""
-    cause = error.orig
-    state, code = getattr(cause, "sqlstate", None), getattr(cause, "sqlite_errorcode", None)
-    if code is not None:
-        return code & 0xFF in sqlite
-    return state in states or (cause is not None and bool(cause.args) and cause.args[0] in codes)
-
-
 def _engine(url: URL) -> Engine:
     """The engine with hpo's connection rules. Raises InputError where the driver is not installed."""
     backend = url.get_backend_name()
@@ -169,12 +183,19 @@ def _engine(url: URL) -> Engine:
         if backend == "sqlite":
             engine = sa.create_engine(url, connect_args={"timeout": BUSY_SECONDS})
         else:
-            # Stale connections (a restarted server, MariaDB's eight idle hours) are noticed before they are used.
-            # READ COMMITTED, whatever the server's default: after waiting for a lock, the guards of the queue's updates
-            # must see what its holder committed. MariaDB's default would show them the past.
-            limit = {"connect_timeout": CONNECT_SECONDS} if "connect_timeout" not in url.query else {}
             engine = sa.create_engine(
-                url, pool_pre_ping=True, pool_recycle=3600, isolation_level="READ COMMITTED", connect_args=limit
+                url,
+                # Below MariaDB's eight idle hours. A connection that the server dropped is replaced where it fails:
+                # transactions are repeated, and asking before each would cost every one of them a round trip.
+                pool_recycle=3600,
+                # A process asks from two threads, the one that works and the one that renews leases. Connections are
+                # what a server with many workers runs out of first: each of PostgreSQL's is a process.
+                pool_size=2,
+                max_overflow=2,
+                # Whatever the server's default: after waiting for a lock, the guards of the queue's updates must see
+                # what its holder committed. MariaDB's default would show them the past.
+                isolation_level="READ COMMITTED",
+                connect_args=_limits(backend, url),
             )
     except (ImportError, NoSuchModuleError):
         extra = urls.EXTRAS[backend]
@@ -182,12 +203,47 @@ def _engine(url: URL) -> Engine:
             urls.label(url), "", f"the driver of {backend} databases", "none installed", f'pip install "hpo[{extra}]"'
         )
         raise InputError(problem) from None
+    # Of connections that are lost we tell ourselves, once: the pool would add a traceback for each.
+    logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
     if backend == "sqlite":
         event.listen(engine, "connect", _setup_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
     if backend == "postgresql":
         event.listen(engine, "do_executemany", bulk.copy_rows)
     return engine
+
+
+def _limits(backend: str, url: URL) -> dict[str, Any]:
+    """How long to wait for whom, where the URL does not say it itself: a dead peer must not hold up the living."""
+    if backend == "postgresql":
+        options = {
+            "lock_timeout": 1000 * LOCK_SECONDS,
+            "idle_in_transaction_session_timeout": 1000 * IDLE_SECONDS,
+            # The server's side of the same: a client that is cut off in the middle of a COPY is not idle.
+            "tcp_user_timeout": 1000 * SILENT_SECONDS,
+            "tcp_keepalives_idle": SILENT_SECONDS // 2,
+            "tcp_keepalives_interval": 5,
+            "tcp_keepalives_count": 3,
+        }
+        limits: dict[str, Any] = {
+            "connect_timeout": CONNECT_SECONDS,
+            "tcp_user_timeout": 1000 * SILENT_SECONDS,
+            "keepalives_idle": SILENT_SECONDS // 2,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            "options": " ".join(f"-c {name}={value}" for name, value in options.items()),
+        }
+    else:
+        settings = f"innodb_lock_wait_timeout = {LOCK_SECONDS}, net_read_timeout = {SILENT_SECONDS}"
+        # Only MariaDB ends idle transactions; its comment hides that from MySQL.
+        idle = f"/*M!100300 , idle_transaction_timeout = {IDLE_SECONDS} */"
+        limits = {
+            "connect_timeout": CONNECT_SECONDS,
+            "read_timeout": 2 * SILENT_SECONDS,
+            "write_timeout": SILENT_SECONDS,
+            "init_command": f"SET SESSION {settings} {idle}",
+        }
+    return {key: value for key, value in limits.items() if key not in url.query}
 
 
 def _setup_sqlite(connection: Any, _record: object) -> None:

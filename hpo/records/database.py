@@ -1,23 +1,30 @@
 """Connecting: whoever does gets the schema of this version of `hpo`, or an `InputError` that says what to do."""
 
+import contextlib
+from collections.abc import Callable
+
+import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from hpo.errors import InputError, Problem
+from hpo.errors import Fault, InputError, Problem
 from hpo.records import sqlite_files, urls, versions
 from hpo.records.connection import Database, now
+from hpo.records.retries import turned_away
 
 __all__ = ["Database", "connect", "now", "open_database"]
 
 _NOT_A_DATABASE = 26  # SQLITE_NOTADB
 
 
-def connect(url: str, *, create: bool = True) -> Database:
+def connect(url: str, *, create: bool = True, tell: Callable[[str], None] | None = None) -> Database:
     """The database of a URL, with the schema of this version; an empty one gets it where `create`.
+
+    With `tell`, a server that does not answer is waited for, now and later, and `tell` hears of it.
 
     Raises InputError for a URL, file, server or schema that will not do; nothing is left behind then. A new SQLite file
     appears only when it is complete, whatever happens.
     """
-    db = open_database(url, create=create)
+    db = open_database(url, create=create, tell=tell)
     try:
         versions.ensure(db, create=create)
     except BaseException:
@@ -26,15 +33,28 @@ def connect(url: str, *, create: bool = True) -> Database:
     return db
 
 
-def open_database(url: str, *, create: bool) -> Database:
+def open_database(url: str, *, create: bool, tell: Callable[[str], None] | None = None) -> Database:
     """The database of a URL whatever its schema, known to answer. Raises InputError as `connect` does."""
     parsed = urls.normalise(url)
     if parsed.get_backend_name() == "sqlite":
         sqlite_files.prepare(parsed, create=create)
     db = Database(parsed)
-    try:
+    db.tell = tell
+    ping = sa.text("SELECT 1" if db.dialect != "sqlite" else "SELECT count(*) FROM sqlite_master")
+
+    def look() -> None:
         with db.engine.connect() as connection:
-            connection.exec_driver_sql("SELECT 1" if db.dialect != "sqlite" else "SELECT count(*) FROM sqlite_master")
+            connection.execute(ping)
+
+    try:
+        try:
+            look()
+        except DBAPIError as error:
+            if tell is None or turned_away(error):
+                raise
+            with contextlib.suppress(Fault):  # said below
+                db.patiently(look)
+            look()
     except DBAPIError as error:
         db.close()
         raise InputError(_unreachable(db, error)) from None

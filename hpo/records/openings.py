@@ -69,8 +69,7 @@ class Openings:
 
     def get(self, study_id: int) -> Opening | None:
         """The study's look, if it has looked."""
-        with self._db.read() as connection:
-            return self._of(connection, study_id)
+        return self._db.look(lambda c: self._of(c, study_id))
 
     def record(self, opening_id: int, scores: Sequence[Score]) -> None:
         """The scores of a look, all in one transaction; repeated ones take the place of those that are there."""
@@ -89,12 +88,9 @@ class Openings:
     def scores(self, opening_id: int) -> list[Score]:
         """The scores of a look, by model."""
         score = schema.score
-        with self._db.read() as connection:
-            query = sa.select(score).where(score.c.opening_id == opening_id).order_by(score.c.model, score.c.metric)
-            return [
-                Score(r.model, r.metric, known(r.value), known(r.low), known(r.high), r.rows)
-                for r in connection.execute(query)
-            ]
+        query = sa.select(score).where(score.c.opening_id == opening_id).order_by(score.c.model, score.c.metric)
+        rows = self._db.look(lambda c: c.execute(query).all())
+        return [Score(r.model, r.metric, known(r.value), known(r.low), known(r.high), r.rows) for r in rows]
 
     def _of(self, connection: Connection, study_id: int) -> Opening | None:
         o = schema.opening

@@ -9,8 +9,11 @@ the trial. The laws:
   study, and each change of a run states whose it must be.
 - *No late write.* `commit` takes everything or nothing: it raises LeaseLost, and writes nothing, where one of the runs
   has passed to another. A run committed before by this same worker is left as it is, so that a commit may be repeated.
-- *Nothing is lost.* `reclaim` gives runs of workers that are gone back to the queue; one that was tried too often
-  fails with the reason. Being given back by `release` is not a try.
+- *Nothing is lost.* `reclaim` gives runs of workers that are gone back to the queue. One whose workers died three
+  times is leased by itself from then on: a run that kills its worker takes no others along, and only such a one fails
+  in the end, after six tries, with the reason. Being given back by `release` is not a try.
+- *No lease without its worker.* A worker renews the leases of those runs that it knows of. One that it does not, since
+  the connection was lost in the moment of leasing, lapses.
 - *Exact counts.* Adding a run that is there (same trial, purpose, fold, seed and epochs) adds none. Adding a trial
   whose number is taken raises Fault.
 
@@ -31,7 +34,6 @@ from hpo.errors import Fault
 from hpo.records import run_rows, schema, trial_reading, trial_rows
 from hpo.records.bulk import batches, by_first
 from hpo.records.connection import Database, now
-from hpo.records.plain import known
 from hpo.records.rows import (
     ClosedTrial,
     FinishedRun,
@@ -40,12 +42,16 @@ from hpo.records.rows import (
     NewTrial,
     Reached,
     Reclaimed,
+    RunRow,
     SeenAtRung,
     StageRow,
     TrialRow,
 )
-from hpo.records.workers import gone_workers, hold_study
+from hpo.records.workers import bury, hold_study
 from hpo.values import Curve, LayerHealth
+
+MAX_TRIES = 6
+"""So often a run is begun before it is given up."""
 
 
 class Queue:
@@ -62,12 +68,16 @@ class Queue:
         """
         ordered = sorted(trials, key=lambda t: t.number)
 
-        def work(connection: Connection) -> None:
+        def work(connection: Connection) -> bool:
             hold_study(connection, stage.study_id, self._leader)
             trial_rows.add(self._db, connection, stage, ordered)
+            return True
+
+        def done(connection: Connection) -> bool | None:
+            return trial_rows.states(connection, stage.id, [t.number for t in ordered]).keys() != set() or None
 
         try:
-            self._db.transact(work)
+            self._db.transact(work, done)
         except IntegrityError as error:
             numbers = ", ".join(str(t.number) for t in ordered)
             raise Fault(
@@ -104,7 +114,7 @@ class Queue:
             lock = sa.select(study.c.state).where(study.c.id == study_id).with_for_update(key_share=True)
             if connection.execute(lock).scalar_one_or_none() != "running":
                 return []
-            wanted = None if like is None else (like.stage_id, like.structure, like.slots)
+            wanted = None if like is None else run_rows.kind_of(like)
             ids = run_rows.oldest(connection, study_id, limit, wanted)
             if not ids:
                 return []
@@ -120,10 +130,18 @@ class Queue:
 
         return self._db.transact(work) if limit > 0 else []
 
+    def waiting(self, study_id: int) -> bool:
+        """Whether a run could be leased: a look that takes no lock, for workers that found nothing before."""
+        study, stage, trial, run = schema.study, schema.stage, schema.trial, schema.run
+        going = (study.c.id == study_id) & (study.c.state == "running") & (stage.c.state == "running")
+        tables = run.join(trial, trial.c.id == run.c.trial_id).join(stage, stage.c.id == trial.c.stage_id).join(study)
+        query = sa.select(run.c.id).select_from(tables).where(run.c.state == "queued", going).limit(1)
+        return self._db.look(lambda c: c.execute(query).first() is not None)
+
     def held(self, worker_id: str) -> frozenset[int]:
         """The runs that are this worker's now."""
-        with self._db.read() as connection:
-            return frozenset(connection.execute(sa.select(schema.run.c.id).where(_owned(worker_id))).scalars())
+        query = sa.select(schema.run.c.id).where(_owned(worker_id))
+        return frozenset(self._db.look(lambda c: c.execute(query).scalars().all()))
 
     def renew(self, worker_id: str, run_ids: Iterable[int], seconds: float) -> frozenset[int]:
         """Extend leases by `seconds` from now; gives those of the runs that are still this worker's."""
@@ -162,17 +180,17 @@ class Queue:
             lambda c: c.execute(sa.update(schema.run).where(_owned(worker_id)).values(values)).rowcount
         )
 
-    def reclaim(self, study_id: int, max_tries: int = 3) -> Reclaimed:
+    def reclaim(self, study_id: int, max_tries: int = MAX_TRIES) -> Reclaimed:
         """Take runs from workers whose lease has lapsed, that have left, or that died on this machine."""
         run = schema.run
 
         def work(connection: Connection) -> Reclaimed:
-            gone, moment = gone_workers(connection, study_id), now(connection)
+            moment = now(connection)
+            gone = bury(connection, study_id, moment)
+            lapsed = _running(study_id).where((run.c.lease_until < moment) | run.c.worker_id.in_(gone))
             requeued: list[int] = []
             failed: list[int] = []
-            for row in connection.execute(_running(study_id)).all():
-                if row.worker_id not in gone and row.lease_until >= moment:
-                    continue
+            for row in connection.execute(lapsed).all():
                 # Whoever committed or renewed since our look keeps the run.
                 same = (
                     (run.c.id == row.id) & (run.c.worker_id == row.worker_id) & (run.c.lease_until == row.lease_until)
@@ -208,18 +226,25 @@ class Queue:
             .where(trial.c.stage_id == stage_id)
             .group_by(run.c.state)
         )
-        with self._db.read() as connection:
-            return by_first(connection, counts)
+        return self._db.look(lambda c: by_first(c, counts))
+
+    def in_training(self, study_id: int) -> int:
+        """How many of the study's runs are leased now."""
+        return self._db.look(lambda c: len(c.execute(_running(study_id)).all()))
 
     def close_trials(self, stage: StageRow, closed: Sequence[ClosedTrial]) -> None:
         """End running trials, in Optuna's tables too. Where one is not running: Fault, and nothing is written."""
 
-        def work(connection: Connection) -> None:
+        def work(connection: Connection) -> bool:
             hold_study(connection, stage.study_id, self._leader)
             trial_rows.close(self._db, connection, stage, closed)
+            return True
+
+        def done(connection: Connection) -> bool | None:
+            return "running" not in trial_rows.states(connection, stage.id, [c.number for c in closed]).values() or None
 
         if closed:
-            self._db.transact(work)
+            self._db.transact(work, done)
 
     def trials(self, stage_id: int, with_runs: bool = True, numbers: Iterable[int] | None = None) -> list[TrialRow]:
         """The stage's trials by number, each with its runs in the order they were added.
@@ -227,8 +252,12 @@ class Queue:
         With `numbers` those trials alone, at a cost that does not grow with the stage; a number without a trial is
         left out.
         """
-        with self._db.read() as connection:
-            return trial_reading.trials(self._db, connection, stage_id, with_runs=with_runs, numbers=numbers)
+        wanted = None if numbers is None else list(numbers)
+        return self._db.look(lambda c: trial_reading.trials(self._db, c, stage_id, with_runs=with_runs, numbers=wanted))
+
+    def added(self, stage_id: int, new: Sequence[NewTrial]) -> list[TrialRow]:
+        """Trials as `trials` gives them, that were just added; of running ones little has to be read for that."""
+        return self._db.look(lambda c: trial_reading.as_added(c, stage_id, new))
 
     def progress(self, trials: Sequence[TrialRow]) -> list[TrialRow]:
         """Running trials as they are now: what they have come to at rungs, and once their search has ended their runs.
@@ -238,27 +267,25 @@ class Queue:
         folds = {t.id: sum(r.purpose == "search" for r in t.runs) for t in trials}
         run = schema.run
         going = sa.select(run.c.trial_id).where(run.c.purpose == "search", run.c.state.in_(("queued", "running")))
-        with self._db.read() as connection:
+
+        def read(connection: Connection) -> tuple[dict[int, list[RunRow]], dict[int, dict[int, float]]]:
             left = {
                 trial_id
                 for ids in batches(folds)
                 for trial_id in connection.execute(going.where(run.c.trial_id.in_(ids))).scalars()
             }
-            runs = trial_reading.runs(connection, {t.id: t.number for t in trials if t.id not in left})
-            rungs = trial_reading.rungs(connection, folds)
+            ended = {t.id: t.number for t in trials if t.id not in left}
+            return trial_reading.runs(connection, ended), trial_reading.rungs(connection, folds)
+
+        runs, rungs = self._db.look(read)
         return [replace(t, runs=tuple(runs.get(t.id, t.runs)), rungs=rungs.get(t.id, t.rungs)) for t in trials]
 
-    def rungs(self, stage_id: int) -> list[SeenAtRung]:
-        """What the stage's runs had come to, by number, fold and epoch."""
-        rung, trial = schema.rung, schema.trial
-        query = (
-            sa.select(trial.c.number, trial.c.structure, rung.c.fold, rung.c.epoch, rung.c.value)
-            .join(trial, trial.c.id == rung.c.trial_id)
-            .where(trial.c.stage_id == stage_id)
-            .order_by(trial.c.number, rung.c.fold, rung.c.epoch)
-        )
-        with self._db.read() as connection:
-            return [SeenAtRung(*row[:4], known(row.value)) for row in connection.execute(query).all()]
+    def rungs(self, stage_id: int, since: int = 0) -> tuple[list[SeenAtRung], int]:
+        """What the runs of trials from number `since` on had come to, by number, fold and epoch; the next `since`.
+
+        Of trials below that number nothing more will come, so that a look costs what is new.
+        """
+        return self._db.look(lambda c: trial_reading.seen_at_rungs(c, stage_id, since))
 
     def slots(self, study_id: int, structures: Iterable[str]) -> dict[str, int]:
         """The fewest slots, more than one, that runs of a structure had in this study; without such runs left out."""
@@ -270,30 +297,30 @@ class Queue:
             .where(stage.c.study_id == study_id, trial.c.structure.in_(set(structures)), run.c.slots > 1)
             .group_by(trial.c.structure)
         )
-        with self._db.read() as connection:
-            return by_first(connection, query)
+        return self._db.look(lambda c: by_first(c, query))
 
     def curves(self, run_ids: Iterable[int]) -> dict[int, Curve]:
         """Learning curves by run; a run without one is left out. What was not finite is NaN."""
-        with self._db.read() as connection:
-            return run_rows.curves(connection, run_ids)
+        ids = list(run_ids)
+        return self._db.look(lambda c: run_rows.curves(c, ids))
 
     def health(self, run_ids: Iterable[int]) -> dict[int, tuple[LayerHealth, ...]]:
         """The health of layers by run; a run without it is left out. What was not finite is NaN."""
-        with self._db.read() as connection:
-            return run_rows.health(connection, run_ids)
+        ids = list(run_ids)
+        return self._db.look(lambda c: run_rows.health(c, ids))
 
     def curve(self, run_id: int) -> Curve:
         """The learning curve of one run; empty where it has none."""
         return self.curves([run_id]).get(run_id, run_rows.NO_CURVE)
 
-    def forget_artifacts(self, run_ids: Iterable[int]) -> list[str]:
-        """Drop the artifacts of runs from the records; gives their URIs, which the caller may delete."""
-        run, artifact = schema.run, schema.artifact
+    def forget_artifacts(self, study_id: int, run_ids: Iterable[int]) -> list[str]:
+        """Drop the artifacts of runs of a study from the records; gives their URIs, which the caller may delete."""
+        run, artifact, wanted = schema.run, schema.artifact, list(run_ids)
 
         def work(connection: Connection) -> list[str]:
+            hold_study(connection, study_id, self._leader)
             uris: list[str] = []
-            for ids in batches(run_ids):
+            for ids in batches(wanted):
                 rows = connection.execute(
                     sa.select(artifact.c.id, artifact.c.uri)
                     .join(run, run.c.artifact_id == artifact.c.id)

@@ -4,7 +4,11 @@
 InputError, with the nearest name, where there is none of that name. Each reads one moment of the database.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
 from hpo.records import schema
 from hpo.records.connection import Database
@@ -196,9 +200,11 @@ def _order() -> tuple[sa.ColumnElement[object], ...]:
 
 
 def _columns(db: Database, query: sa.Executable) -> Columns:
-    with db.read() as connection:
+    def read(connection: Connection) -> tuple[list[str], Sequence[sa.Row[Any]]]:
         result = connection.execute(query)
-        names, rows = list(result.keys()), result.all()
+        return list(result.keys()), result.all()
+
+    names, rows = db.look(read)
     return {name: [row[i] for row in rows] for i, name in enumerate(names)}
 
 

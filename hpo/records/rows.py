@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from hpo.values import Check, Configuration, Diagnosis, RunRequest, RunResult, Verdict
 
-StudyState = Literal["running", "finished", "stopped", "failed"]
+StudyState = Literal["running", "stopping", "finished", "stopped", "failed"]
 StageState = Literal["running", "done", "stopped", "failed"]
 TrialState = Literal["running", "complete", "pruned", "failed"]
 ClosedState = Literal["complete", "pruned", "failed"]

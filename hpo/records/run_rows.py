@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from datetime import datetime
+from math import nan
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from sqlalchemy.engine import Connection
 from hpo.errors import LeaseLost
 from hpo.records import schema, trial_reading
 from hpo.records.bulk import IDS_AT_ONCE, batches, by_first, insert_rows, update_rows
-from hpo.records.plain import finite, finite_list, known
+from hpo.records.plain import finite, finite_list
 from hpo.records.rows import FinishedRun, LeasedRun, Reached
 from hpo.values import Curve, LayerHealth, RunRequest, RunResult
 
@@ -29,8 +30,11 @@ _LONGEST_REASON = 10_000
 NO_CURVE = Curve(*(np.empty(0) for _ in _EPOCH_COLUMNS))
 
 
-Kind = tuple[int, str, int]
-"""(stage, structure, slots): what runs of one lease have in common."""
+ALONE_AFTER = 3
+"""A run that was begun so often, and lost its worker each time, is leased by itself: it may be what kills them."""
+
+Kind = tuple[int, str, int, int]
+"""(stage, structure, slots, run that is leased by itself, or 0): what runs of one lease have in common."""
 
 
 def oldest(connection: Connection, study_id: int, limit: int, wanted: Kind | None = None) -> list[int]:
@@ -45,7 +49,8 @@ def oldest(connection: Connection, study_id: int, limit: int, wanted: Kind | Non
     of_study = sa.select(stage.c.id).where(stage.c.study_id == study_id, stage.c.state == "running")
     stages = frozenset(connection.execute(of_study).scalars())
     slots = sa.func.coalesce(run.c.slots, 1)  # a run that was queued before slots were recorded
-    queued = sa.select(run.c.id, run.c.trial_id, slots.label("slots")).where(run.c.state == "queued").order_by(run.c.id)
+    columns = (run.c.id, run.c.trial_id, slots.label("slots"), run.c.tries)
+    queued = sa.select(*columns).where(run.c.state == "queued").order_by(run.c.id)
     kinds = sa.select(trial.c.id, trial.c.stage_id, trial.c.structure)
     found, after = list[int](), 0
     while stages:
@@ -57,15 +62,20 @@ def oldest(connection: Connection, study_id: int, limit: int, wanted: Kind | Non
         }
         for row in page:
             if row.trial_id in of_trial:
-                kind = (*of_trial[row.trial_id], row.slots)
+                kind = (*of_trial[row.trial_id], row.slots, row.id if row.tries >= ALONE_AFTER else 0)
                 if wanted is None:
-                    wanted, limit = kind, limit * kind[-1]
+                    wanted, limit = kind, limit * row.slots
                 if kind == wanted:
                     found.append(row.id)
         if len(page) < IDS_AT_ONCE or (found and len(found) >= limit):
             break
         after = page[-1].id
     return found[:limit]
+
+
+def kind_of(run: LeasedRun) -> Kind:
+    """The kind of a run in training, which this lease made one try more."""
+    return run.stage_id, run.structure, run.slots, run.id if run.tries > ALONE_AFTER else 0
 
 
 def leased(connection: Connection, ids: Sequence[int]) -> list[LeasedRun]:
@@ -100,31 +110,25 @@ def leased(connection: Connection, ids: Sequence[int]) -> list[LeasedRun]:
 
 
 def still_mine(connection: Connection, worker_id: str, run_ids: Iterable[int]) -> dict[int, int]:
-    """The studies of runs in training, by run, under a lock; those this worker committed before are left out.
+    """The trials of runs in training, by run, under a lock; those this worker committed before are left out.
 
     Raises LeaseLost where one of them is not this worker's.
     """
-    run, trial, stage = schema.run, schema.trial, schema.stage
+    run = schema.run
     states: dict[int, tuple[str, str | None, int]] = {}
     for ids in batches(run_ids):
         # The lock alone first, in the order of ids: a join would lock trial and stage as well.
         lock = sa.select(run.c.id, run.c.state, run.c.worker_id, run.c.trial_id).where(run.c.id.in_(ids))
         held = connection.execute(lock.order_by(run.c.id).with_for_update()).all()
-        of_trial = by_first(
-            connection,
-            sa.select(trial.c.id, stage.c.study_id)
-            .join(stage, stage.c.id == trial.c.stage_id)
-            .where(trial.c.id.in_({r.trial_id for r in held})),
-        )
-        states |= {r.id: (r.state, r.worker_id, of_trial[r.trial_id]) for r in held}
+        states |= {r.id: (r.state, r.worker_id, r.trial_id) for r in held}
     if lost := [i for i in run_ids if i not in states or states[i][1] != worker_id]:
         runs = ", ".join(map(str, lost))
         raise LeaseLost(f"the runs {runs} are no longer those of worker {worker_id}; nothing was written")
-    return {i: study_id for i, (state, _, study_id) in states.items() if state == "running"}
+    return {i: trial_id for i, (state, _, trial_id) in states.items() if state == "running"}
 
 
 def write(connection: Connection, finished: Sequence[tuple[int, FinishedRun]], moment: datetime) -> None:
-    """Results, artifacts and curves of (study, run)."""
+    """Results, artifacts and curves of (trial, run)."""
     artifacts = _write_artifacts(connection, finished, moment)
     ended = ("id", "finished_at", "lease_until", "artifact_id", "state", "error")
     done: list[tuple[Any, ...]] = []
@@ -182,7 +186,8 @@ def health(connection: Connection, run_ids: Iterable[int]) -> dict[int, tuple[La
     for ids in batches(run_ids):
         query = sa.select(*columns).where(table.c.run_id.in_(ids)).order_by(table.c.id)
         for run, epoch, layer, *numbers in connection.execute(query).all():
-            found.setdefault(run, []).append(LayerHealth(epoch, layer, *map(known, numbers)))
+            scores = [nan if number is None else number for number in numbers]
+            found.setdefault(run, []).append(LayerHealth(epoch, layer, *scores))
     return {run: tuple(rows) for run, rows in found.items()}
 
 
@@ -214,12 +219,15 @@ def _write_artifacts(
 ) -> dict[str, int]:
     """Artifacts of runs, one row a file; their ids by URI."""
     table = schema.artifact
-    refs = {f.artifact.uri: (study, f.artifact) for study, f in finished if f.artifact is not None}
+    refs = {f.artifact.uri: (trial_id, f.artifact) for trial_id, f in finished if f.artifact is not None}
     if not refs:
         return {}
+    trial, stage = schema.trial, schema.stage
+    of_trials = sa.select(trial.c.id, stage.c.study_id).join(stage, stage.c.id == trial.c.stage_id)
+    studies = by_first(connection, of_trials.where(trial.c.id.in_({trial_id for trial_id, _ in refs.values()})))
     # MySQL has no RETURNING. Ids ascend, so that ours lie above all that are there now; others' may lie there as well.
     before = connection.execute(sa.select(sa.func.max(table.c.id))).scalar_one() or 0
-    rows = [(study, "run", uri, ref.sha256, ref.size, moment) for uri, (study, ref) in refs.items()]
+    rows = [(studies[i], "run", uri, ref.sha256, ref.size, moment) for uri, (i, ref) in refs.items()]
     insert_rows(connection, table, ("study_id", "kind", "uri", "sha256", "size", "created_at"), rows)
     query = sa.select(table.c.uri, table.c.id).where(table.c.id > before)
     return {uri: i for uri, i in by_first(connection, query).items() if uri in refs}

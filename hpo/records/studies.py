@@ -90,11 +90,10 @@ class Studies:
 
     def get(self, name: str) -> StudyRow:
         """The study of that name. Raises InputError with the nearest names otherwise."""
-        with self._db.read() as connection:
-            found = _find(connection, name)
-            if found is not None:
-                return found
-            names = connection.execute(sa.select(schema.study.c.name).order_by(schema.study.c.name)).scalars().all()
+        found = self._db.look(lambda c: _find(c, name))
+        if found is not None:
+            return found
+        names = [row.name for row in self.all()]
         near = difflib.get_close_matches(name, names, n=1)
         if near:
             remedy = f"Did you mean {near[0]!r}?"
@@ -104,8 +103,8 @@ class Studies:
 
     def all(self) -> list[StudyRow]:
         """All studies, in the order they were begun."""
-        with self._db.read() as connection:
-            return [_study(r) for r in connection.execute(sa.select(schema.study).order_by(schema.study.c.id))]
+        query = sa.select(schema.study).order_by(schema.study.c.id)
+        return [_study(row) for row in self._db.look(lambda c: c.execute(query).all())]
 
     def remove(self, name: str) -> list[str]:
         """Take a study out, with all its stages, trials and Optuna studies; looks at the test set stay counted.
@@ -181,7 +180,11 @@ class Studies:
             stage_rows.write_verdict(connection, stage_id, verdict, checks, moment)
             return stage_rows.read(connection, stage.c.id == stage_id)[0]
 
-        return self._db.transact(work)
+        def done(connection: Connection) -> StageRow | None:
+            row = stage_rows.read(connection, stage.c.id == stage_id)[0]
+            return row if row.state == "done" else None
+
+        return self._db.transact(work, done)
 
     def close_stage(self, stage_id: int, state: StageState) -> None:
         """Mark a running stage `stopped` or `failed`, without a verdict."""
@@ -191,21 +194,26 @@ class Studies:
 
     def stages(self, study_id: int) -> list[StageRow]:
         """The study's stages by position, each with verdict and checks where it has them."""
-        with self._db.read() as connection:
-            return stage_rows.read(connection, schema.stage.c.study_id == study_id)
+        return self._db.look(lambda c: stage_rows.read(c, schema.stage.c.study_id == study_id))
 
     def record_artifact(self, study_id: int, kind: str, ref: ArtifactRef) -> None:
         """Note an artifact that belongs to no run (an export)."""
+        table = schema.artifact
         values = {"study_id": study_id, "kind": kind, "uri": ref.uri, "sha256": ref.sha256, "size": ref.size}
-        self._db.transact(lambda c: c.execute(sa.insert(schema.artifact).values(created_at=now(c), **values)))
+        there = sa.select(table.c.id).where(*(table.c[name] == value for name, value in values.items()))
+
+        def work(connection: Connection) -> None:
+            if connection.execute(there).first() is None:
+                connection.execute(sa.insert(table).values(created_at=now(connection), **values))
+
+        self._db.transact(work)
 
     def artifacts(self, study_id: int, kind: str) -> list[ArtifactRef]:
         """The study's artifacts of one kind, oldest first."""
         table = schema.artifact
         wanted = (table.c.study_id == study_id) & (table.c.kind == kind)
-        with self._db.read() as connection:
-            found = connection.execute(sa.select(table).where(wanted).order_by(table.c.id))
-            return [ArtifactRef(r.uri, r.sha256, r.size) for r in found]
+        query = sa.select(table).where(wanted).order_by(table.c.id)
+        return [ArtifactRef(r.uri, r.sha256, r.size) for r in self._db.look(lambda c: c.execute(query).all())]
 
 
 def _find(connection: Connection, name: str) -> StudyRow | None:

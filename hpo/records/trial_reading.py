@@ -2,8 +2,9 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from math import nan
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,7 +14,7 @@ from hpo.records import optuna_tables, schema
 from hpo.records.bulk import batches
 from hpo.records.connection import Database
 from hpo.records.plain import finite, known, plain_json, scalar, untag
-from hpo.records.rows import ArtifactRef, ClosedTrial, RunRow, TrialRow
+from hpo.records.rows import ArtifactRef, ClosedTrial, NewTrial, RunRow, SeenAtRung, TrialRow
 from hpo.values import Configuration, Diagnosis, Scalar
 
 _SCORES = ("training_loss", "validation_loss", "training_metric", "validation_metric", "gap")
@@ -52,6 +53,41 @@ def trials(
             rungs=seen.get(row.id, {}),
         )
         for row in rows
+    ]
+
+
+def as_added(connection: Connection, stage_id: int, new: Sequence[NewTrial]) -> list[TrialRow]:
+    """Running trials as they read back once they were added: what they are known to be is not read again."""
+    trial = schema.trial
+    query = sa.select(trial.c.number, trial.c.id, trial.c.optuna_trial_id).where(trial.c.stage_id == stage_id)
+    rows = {
+        row.number: row
+        for numbers in batches(n.number for n in new)
+        for row in connection.execute(query.where(trial.c.number.in_(numbers))).all()
+    }
+    of_trials = runs(connection, {row.id: row.number for row in rows.values()})
+    return [
+        TrialRow(
+            id=(row := rows[n.number]).id,
+            number=n.number,
+            origin=n.origin,
+            state="running",
+            value=None,
+            configuration=n.configuration,
+            varied=n.varied,
+            structure=n.structure,
+            training_loss=nan,
+            validation_loss=nan,
+            training_metric=nan,
+            validation_metric=nan,
+            gap=nan,
+            parameters=None,
+            diagnosis=None,
+            seconds=0.0,
+            optuna_attrs={} if row.optuna_trial_id is None else n.optuna_attrs,
+            runs=tuple(of_trials.get(row.id, ())),
+        )
+        for n in new
     ]
 
 
@@ -95,6 +131,22 @@ def rungs(connection: Connection, folds: Mapping[int, int]) -> dict[int, dict[in
         }
         for trial_id, by_epoch in found.items()
     }
+
+
+def seen_at_rungs(connection: Connection, stage_id: int, since: int) -> tuple[list[SeenAtRung], int]:
+    """(what runs of trials from number `since` on had come to, the lowest number of which more may come)."""
+    rung, trial = schema.rung, schema.trial
+    mine = (trial.c.stage_id == stage_id) & (trial.c.number >= since)
+    query = (
+        sa.select(trial.c.number, trial.c.structure, rung.c.fold, rung.c.epoch, rung.c.value)
+        .join(trial, trial.c.id == rung.c.trial_id)
+        .where(mine)
+        .order_by(trial.c.number, rung.c.fold, rung.c.epoch)
+    )
+    found = [SeenAtRung(*row[:4], known(row.value)) for row in connection.execute(query).all()]
+    going = sa.func.min(sa.case((trial.c.state == "running", trial.c.number)))
+    first, last = connection.execute(sa.select(going, sa.func.max(trial.c.number)).where(mine)).one()
+    return found, first if first is not None else since if last is None else last + 1
 
 
 def runs(connection: Connection, numbers: Mapping[int, int]) -> dict[int, list[RunRow]]:

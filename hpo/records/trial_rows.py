@@ -83,6 +83,17 @@ def close(db: Database, connection: Connection, stage: StageRow, closed: Sequenc
         optuna_tables.close_trials(db, connection, study, [(ids[c.number][1], c) for c in closed], moment)
 
 
+def states(connection: Connection, stage_id: int, numbers: Sequence[int]) -> dict[int, str]:
+    """The states of a stage's trials by number; a number without a trial is left out."""
+    trial = schema.trial
+    query = sa.select(trial.c.number, trial.c.state).where(trial.c.stage_id == stage_id)
+    return {
+        number: state
+        for group in batches(numbers)
+        for number, state in connection.execute(query.where(trial.c.number.in_(group))).all()
+    }
+
+
 def _check(trials: Sequence[NewTrial]) -> None:
     for trial in trials:
         if any(dict(r.request.configuration) != dict(trial.configuration) for r in trial.runs):

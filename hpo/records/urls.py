@@ -7,6 +7,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from hpo.errors import InputError, Problem
+from hpo.hiding import hidden
 
 # Optuna writes its MariaDB attributes by the dialect's name `mysql`, so MariaDB goes by that name too.
 _DRIVERS = {
@@ -24,9 +25,10 @@ def normalise(text: str) -> URL:
     """The URL with the driver that hpo uses and, for SQLite, `~` expanded. Raises InputError."""
     try:
         url = make_url(text)
-    except ArgumentError:
-        remedy = f"Write sqlite:///{text} for a file." if "://" not in text else "Check the URL's form."
-        shown = text if "@" not in text else "something else"
+    except (ArgumentError, ValueError):  # ValueError: a port that is no number
+        plain = "://" not in text and "@" not in text
+        remedy = f"Write sqlite:///{text} for a file." if plain else "Check the URL's form."
+        shown = text if plain else "something else"
         raise InputError(Problem("--storage", "", f"a database URL ({_FORMS})", shown, remedy)) from None
     scheme = url.drivername.partition("+")[0]
     if scheme not in _DRIVERS:
@@ -40,17 +42,27 @@ def normalise(text: str) -> URL:
 def _sqlite(url: URL) -> URL:
     name = url.database
     if not name or name == ":memory:" or name.startswith("file:") or url.host:
-        got = "a database in memory" if not name or name == ":memory:" else str(url)
+        got = "a database in memory" if not name or name == ":memory:" else label(url)
         remedy = "Write sqlite:///hpo.db, or sqlite:////data/hpo.db for a path from the root."
         raise InputError(Problem("--storage", "", "a SQLite database in a file (sqlite:///FILE)", got, remedy))
     return url.set(database=str(Path(name).expanduser()))
 
 
 def _server(url: URL) -> URL:
+    if "@" in (url.host or ""):  # what follows it would pass for the host, and be shown
+        expected = "a URL whose password is percent-encoded"
+        raise InputError(Problem("--storage", "", expected, "more than one @", "Write %40 for an @ in a password."))
     if not url.database:
         remedy = "Put the database's name after the host, as in postgresql://user@host/hpo."
         raise InputError(Problem(label(url), "", "the name of a database", "none", remedy))
     return url
+
+
+def passwords(url: URL) -> tuple[str, ...]:
+    """What messages of drivers must not hold: the password, and options that name one."""
+    options = {key: text for key, text in url.query.items() if hidden(f"?{key}=x") != f"?{key}=x"}
+    texts = [url.password, *(t for v in options.values() for t in ([v] if isinstance(v, str) else v))]
+    return tuple(str(text) for text in texts if text)
 
 
 def label(url: URL) -> str:

@@ -22,9 +22,11 @@ from sqlalchemy.exc import DBAPIError
 from alembic import command
 from hpo.bundled import bundled
 from hpo.errors import Fault, InputError, Problem
-from hpo.records.connection import Database, refused
+from hpo.records.connection import Database
+from hpo.records.retries import refused
 from hpo.records.schema import PREFIX, VERSION_TABLE
 
+OPTUNA_TABLE = "alembic_version"
 _LOCK = 0x68706F  # "hpo"
 _LOCK_SECONDS = 60
 _one_thread = threading.Lock()
@@ -39,15 +41,14 @@ def head() -> str:
     return revision
 
 
-def version(connection: Connection) -> str | None:
-    """The version that a database is at; None: none of ours."""
-    return MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_revision()
+def version(connection: Connection, table: str = VERSION_TABLE) -> str | None:
+    """The version that a database is at; None: none of ours, or of those whose version stands in that table."""
+    return MigrationContext.configure(connection, opts={"version_table": table}).get_current_revision()
 
 
 def check_known(db: Database) -> None:
     """Raises InputError where the database is of a version that this hpo does not know."""
-    with db.read() as connection:
-        at = version(connection)
+    at = db.look(version)
     if at is not None and at not in known():
         newest = head()
         raise InputError(
@@ -61,8 +62,7 @@ def check_known(db: Database) -> None:
 def ensure(db: Database, *, create: bool) -> None:
     """Make sure that the database is of the newest version; an empty one is made so. Raises InputError otherwise."""
     check_known(db)
-    with db.read() as connection:
-        at = version(connection)
+    at = db.look(version)
     if at == head():
         return
     if at is not None:

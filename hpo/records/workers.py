@@ -9,8 +9,10 @@ import hashlib
 import os
 import secrets
 import socket
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -35,16 +37,16 @@ class Workers:
             "process_started": _process(pid) or "",
         }  # fmt: skip
 
-        def work(connection: Connection) -> None:
+        def work(connection: Connection) -> str:
             moment = now(connection)
             connection.execute(sa.insert(schema.worker).values(started_at=moment, seen_at=moment, **values))
+            return worker_id
 
-        self._db.transact(work)
-        return worker_id
+        def done(connection: Connection) -> str | None:
+            there = sa.select(schema.worker.c.id).where(schema.worker.c.id == worker_id)
+            return None if connection.execute(there).first() is None else worker_id
 
-    def seen(self, worker_id: str) -> None:
-        """Note that the worker is alive."""
-        self._mark(worker_id, "seen_at")
+        return self._db.transact(work, done)
 
     def note_memory(self, worker_id: str, memory: int | None, *, renewed: int = 0) -> None:
         """Note a sign of life with the resident memory in bytes; `renewed` counts processes replaced since the last."""
@@ -56,10 +58,11 @@ class Workers:
 
     def gone(self, worker_id: str) -> None:
         """Note that the worker has left."""
-        self._mark(worker_id, "gone_at")
+        worker = schema.worker
+        self._db.transact(lambda c: c.execute(sa.update(worker).where(worker.c.id == worker_id).values(gone_at=now(c))))
 
-    def lead(self, study_id: int, worker_id: str, seconds: float) -> bool:
-        """Take or renew the leader's lease; False while another, living one holds it."""
+    def lead(self, study_id: int, worker_id: str, seconds: float, heir_of: str | None = None) -> bool:
+        """Take or renew the leader's lease; False while another, living one holds it who did not make us the heir."""
         study = schema.study
 
         def work(connection: Connection) -> bool:
@@ -67,8 +70,8 @@ class Workers:
             held = connection.execute(lock.with_for_update(key_share=True)).one()
             moment = now(connection)
             holder, until = held.leader_worker_id, held.leader_until
-            free = holder in (None, worker_id) or until is None or until < moment
-            if not free and holder not in gone_workers(connection, study_id):
+            free = holder in (None, worker_id, heir_of) or until is None or until < moment
+            if not free and not is_gone(connection, holder):
                 return False
             until = moment + timedelta(seconds=seconds)
             values = {"leader_worker_id": worker_id, "leader_until": until}
@@ -76,6 +79,30 @@ class Workers:
             return True
 
         return self._db.transact(work)
+
+    def keep_lead(self, study_id: int, worker_id: str, seconds: float) -> None:
+        """Renew the leader's lease, where this worker still holds it."""
+        study = schema.study
+        mine = (study.c.id == study_id) & (study.c.leader_worker_id == worker_id)
+
+        def work(connection: Connection) -> None:
+            until = now(connection) + timedelta(seconds=seconds)
+            connection.execute(sa.update(study).where(mine).values(leader_until=until))
+
+        self._db.transact(work)
+
+    def leaderless(self, study_id: int) -> bool:
+        """Whether nobody leads the study: its leader resigned, died on this machine, or let its lease lapse."""
+        study = schema.study
+        query = sa.select(study.c.leader_worker_id, study.c.leader_until).where(study.c.id == study_id)
+
+        def read(connection: Connection) -> bool:
+            row = connection.execute(query).one_or_none()
+            if row is None or row.leader_worker_id is None or row.leader_until is None:
+                return row is not None
+            return bool(row.leader_until < now(connection)) or is_gone(connection, row.leader_worker_id)
+
+        return self._db.look(read)
 
     def resign(self, study_id: int, worker_id: str) -> None:
         """Give the leader's lease back, where this worker holds it."""
@@ -85,30 +112,17 @@ class Workers:
             lambda c: c.execute(sa.update(study).where(mine).values(leader_worker_id=None, leader_until=None))
         )
 
-    def alive(self, study_id: int, seconds: float) -> int:
-        """How many workers of the study were seen within so many seconds and have not left."""
+    def alive(self, study_id: int, seconds: float, kind: str | None = None) -> int:
+        """How many workers (of a kind) were seen within so many seconds, have not left, and did not die here."""
         worker = schema.worker
-        with self._db.read() as connection:
+
+        def count(connection: Connection) -> int:
             since = now(connection) - timedelta(seconds=seconds)
             here = (worker.c.study_id == study_id) & worker.c.gone_at.is_(None) & (worker.c.seen_at >= since)
-            return connection.execute(sa.select(sa.func.count()).select_from(worker).where(here)).scalar_one()
+            here &= sa.true() if kind is None else worker.c.kind == kind
+            return sum(not has_left(row) for row in connection.execute(sa.select(worker).where(here)))
 
-    def memory(self, study_id: int, seconds: float) -> tuple[int | None, int]:
-        """(most bytes of a worker at work, see `alive`, None where none is known; renewals since the study began)."""
-        worker = schema.worker
-        of_study = worker.c.study_id == study_id
-        with self._db.read() as connection:
-            since = now(connection) - timedelta(seconds=seconds)
-            here = of_study & worker.c.gone_at.is_(None) & (worker.c.seen_at >= since)
-            most = connection.execute(sa.select(sa.func.max(worker.c.memory)).where(here)).scalar_one()
-            renewals = sa.select(sa.func.sum(worker.c.renewals)).where(of_study)
-            return most, int(connection.execute(renewals).scalar_one() or 0)
-
-    def _mark(self, worker_id: str, column: str) -> None:
-        worker = schema.worker
-        self._db.transact(
-            lambda c: c.execute(sa.update(worker).where(worker.c.id == worker_id).values({column: now(c)}))
-        )
+        return self._db.look(count)
 
 
 def hold_study(connection: Connection, study_id: int, leader: str | None) -> None:
@@ -124,16 +138,29 @@ def hold_study(connection: Connection, study_id: int, leader: str | None) -> Non
         raise LeaseLost(f"another process leads study {study_id} now; nothing was written")
 
 
-def gone_workers(connection: Connection, study_id: int) -> set[str]:
-    """Workers of the study that have left, or whose process on this very machine has ended."""
-    worker, place = schema.worker, _place()
-    gone: set[str] = set()
-    for row in connection.execute(sa.select(worker).where(worker.c.study_id == study_id)):
-        if row.gone_at is not None or (row.place == place and _ended(row.pid, row.process_started)):
-            gone.add(row.id)
-    return gone
+def bury(connection: Connection, study_id: int, moment: datetime) -> sa.Select[tuple[str]]:
+    """Note of workers whose process on this very machine has ended that they are gone; the query for all that are."""
+    worker = schema.worker
+    of_study = worker.c.study_id == study_id
+    here = sa.select(worker).where(of_study, worker.c.gone_at.is_(None), worker.c.place == _place())
+    if dead := [row.id for row in connection.execute(here).all() if has_left(row)]:
+        connection.execute(sa.update(worker).where(worker.c.id.in_(dead)).values(gone_at=moment))
+    return sa.select(worker.c.id).where(of_study, worker.c.gone_at.is_not(None))
 
 
+def is_gone(connection: Connection, worker_id: str) -> bool:
+    """Whether a worker has left, or its process on this very machine has ended."""
+    row = connection.execute(sa.select(schema.worker).where(schema.worker.c.id == worker_id)).one_or_none()
+    return row is not None and has_left(row)
+
+
+def has_left(worker: sa.Row[Any]) -> bool:
+    """The same of a worker's row."""
+    here = bool(worker.place == _place())
+    return worker.gone_at is not None or (here and _ended(worker.pid, worker.process_started))
+
+
+@cache
 def _place() -> str:
     """Where process numbers mean what they mean here: host, boot, and process namespace (a container has its own)."""
     parts = [socket.gethostname()]

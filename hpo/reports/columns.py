@@ -27,7 +27,7 @@ _SCORES = (
 
 STUDIES = (
     Column("study", TEXT, "name"),
-    Column("state", TEXT, "running, finished, stopped or failed"),
+    Column("state", TEXT, "running, stopping, finished, stopped or failed"),
     Column("task", TEXT, "binary, multiclass or regression"),
     Column("metric", TEXT, "what the study improves"),
     Column("direction", TEXT, "maximize or minimize"),

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
+import numpy as np
 import pandas as pd
 
 from hpo.records import read
@@ -62,11 +63,14 @@ class Results:
             columns[flag] = [key in marked for key in keys]
         frame = typed("trials", columns)
         params = read.params(self._db, study)
-        cells = zip(params["stage"], params["trial"], params["name"], params["value"], strict=True)
-        values = {(stage, trial, name): value for stage, trial, name, value in cells}
-        for name in dict.fromkeys(map(str, params["name"])):
-            frame[f"params_{name}"] = _column([values.get((*key, name)) for key in keys])
-        return frame
+        rows = {key: i for i, key in enumerate(keys)}
+        values: dict[Any, list[Any]] = {name: [None] * len(keys) for name in dict.fromkeys(params["name"])}
+        for stage, trial, name, value in zip(
+            params["stage"], params["trial"], params["name"], params["value"], strict=True
+        ):
+            values[name][rows[stage, trial]] = value
+        wide = pd.DataFrame({f"params_{name}": _column(column) for name, column in values.items()})
+        return pd.concat([frame, wide], axis="columns") if values else frame
 
     def runs(self, study: str) -> pd.DataFrame:
         """One row a training of a network."""
@@ -137,9 +141,7 @@ def typed(table: str, columns: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
     """The documented columns of a table in their order and types; what is missing or not finite is NA."""
     return pd.DataFrame(
         {
-            c.name: pd.Series(
-                [_finite(v) for v in columns[c.name]] if c.dtype == REAL else list(columns[c.name]), dtype=c.dtype
-            )
+            c.name: _numbers(columns[c.name]) if c.dtype == REAL else pd.Series(list(columns[c.name]), dtype=c.dtype)
             for c in TABLES[table]
         }
     )
@@ -164,8 +166,10 @@ def _chosen(hands_on: Any) -> int | None:
     return number if isinstance(number, int) else None
 
 
-def _finite(value: Any) -> Any:
-    return value if value is not None and math.isfinite(value) else None
+def _numbers(values: Sequence[Any]) -> "pd.Series[Any]":
+    """Nullable numbers; what is missing or not finite is NA."""
+    numbers = np.array(values, dtype=np.float64)  # None becomes NaN
+    return pd.Series(pd.arrays.FloatingArray(numbers, ~np.isfinite(numbers)))
 
 
 def _column(values: Sequence[Any]) -> "pd.Series[Any]":

@@ -1,6 +1,7 @@
 """The results as small tables of text, free of any terminal library."""
 
 import textwrap
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -79,11 +80,14 @@ def stage_table(results: "Results", study: str) -> TextTable:
 
     A stage without a decision shows its state there.
     """
-    frame = results.stages(study)
     metrics = [r["metric"] for r in records(results.studies()) if r["study"] == study and present(r["metric"])]
-    metric = _text(metrics[0]) if metrics else "metric"
+    return stage_rows(study, _text(metrics[0]) if metrics else "metric", records(results.stages(study)))
+
+
+def stage_rows(study: str, metric: str, stages: Iterable[Mapping[str, Any]]) -> TextTable:
+    """The same from the stages' rows, whoever has read them."""
     rows = []
-    for r in records(frame):
+    for r in stages:
         rows.append(
             (
                 _text(r["stage"]), number(r["trials"]),
@@ -122,20 +126,6 @@ def score_table(frame: "pd.DataFrame") -> TextTable:
 def score_decimals(scores: list[dict[str, Any]]) -> int | None:
     """Decimals that suit all scores of an opening, so that they can be compared at a glance; None without scores."""
     return max((interval_decimals(s["value"], s["low"], s["high"]) for s in scores), default=None)
-
-
-def run_table(frame: "pd.DataFrame", by: str) -> TextTable:
-    """How many runs of each stage (`by`: stage) or worker (worker_id) are in each state, from `Results.runs`."""
-    counts: dict[tuple[str, str], int] = {}
-    for r in records(frame):
-        if present(r[by]):
-            # A run that early stopping ended is as good as any other: `stopped` alone sounds like a mishap.
-            state = _text(r["state"])
-            key = (_text(r[by]), "stopped early" if state == "stopped" else state)
-            counts[key] = counts.get(key, 0) + 1
-    rows = tuple((name, state, str(n)) for (name, state), n in counts.items())
-    what = by.removesuffix("_id")
-    return TextTable(f"runs by {what}", (what, "state", "runs"), rows, frozenset(("runs",)))
 
 
 def frame_table(frame: "pd.DataFrame", title: str = "") -> TextTable:

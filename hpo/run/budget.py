@@ -33,7 +33,7 @@ def seconds_for(ctx: Context, step: Next, done: Sequence[Done]) -> float | None:
             break
         first = d.attempt
     rows = [r for r in ctx.studies.stages(ctx.study.id) if r.name == step.stage and r.attempt >= first]
-    used = trained_seconds(ctx.queue, rows, ctx.workers)
+    used = trained_seconds(ctx.queue, rows, ctx.trainers)
     return max(0.0, min(left, seconds_share(step.stage, left + used) - used))
 
 

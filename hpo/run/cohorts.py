@@ -41,9 +41,16 @@ def new_runs(
         lambda configuration, runs: slots_of(
             ctx, space, configuration, slots or max(runs, FEWEST if purpose == "search" else 1)
         ),
-        lambda structures: ctx.queue.slots(ctx.study.id, structures),
+        lambda structures: _given(ctx, structures),
     )
     return [NewRun(request, purpose, by_name[name]) for request, name in zip(asked, names, strict=True)]
+
+
+def _given(ctx: Context, structures: Sequence[str]) -> Mapping[str, int]:
+    """Slots that structures had in the study. What was found once is not asked for again: it stays."""
+    if unknown := [name for name in structures if name not in ctx.slots]:
+        ctx.slots |= ctx.queue.slots(ctx.study.id, unknown)
+    return {name: ctx.slots[name] for name in structures if name in ctx.slots}
 
 
 def cohort_slots(ctx: Context, space: SearchSpace) -> int:
@@ -54,7 +61,7 @@ def cohort_slots(ctx: Context, space: SearchSpace) -> int:
     """
     if gpu_names():
         return MOST
-    cores = max(1, cores_here() // ctx.cohorts)
+    cores = max(1, cores_here() // ctx.own_cohorts)
     if space.model != "mlp":
         return BLOCK * cores
     rows = min(len(fold.x_train) for fold in ctx.folds)

@@ -8,7 +8,7 @@ aside the small one that is enough.
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from math import inf, nan
+from math import nan
 from time import monotonic
 
 from hpo.metrics import Direction
@@ -23,7 +23,8 @@ from hpo.values import Outcome
 
 REFRESH_SECONDS = 2.0
 """So often a worker among others reads what these have seen: the rule needs no more, and each look costs a query."""
-
+LOOKING = 0.02
+"""Share of its time that it spends on that at most: hundreds of workers see many rungs in two seconds."""
 
 COMPARING = ("overfit", "tune")
 """Stages whose runs are compared at rungs. `regularize` is not one: early in a training regularization only costs."""
@@ -57,13 +58,16 @@ class Comparing:
     """Judges by stage, and in the overfit stage by structure; what comes from the records is learned, not judged."""
 
     def __init__(
-        self, queue: Queue, rule: Rule, folds: int, comparison: Callable[[int], Comparison], *, alone: bool
-    ) -> None:
+        self, queue: Queue, rule: Rule, folds: int, comparison: Callable[[int], Comparison], *,
+        alone: Callable[[], bool],
+    ) -> None:  # fmt: skip
+        """`alone`: whether no other process trains now."""
         self._queue, self._rule, self._folds, self._comparison, self._alone = queue, rule, folds, comparison, alone
         self._judges: dict[tuple[int, str], Judge] = {}
         self._values: dict[tuple[int, int], dict[int, dict[int, float]]] = {}
         """By (stage, trial number), epoch and fold."""
-        self._read: dict[int, float] = {}
+        self._read: dict[int, tuple[float, int]] = {}
+        """By stage: when to look again, and from which trial on."""
 
     def rungs(self, run: LeasedRun) -> tuple[int, ...]:
         """The epochs before its end at which a run is compared; none for most."""
@@ -111,14 +115,20 @@ class Comparing:
     def learn(self, run: LeasedRun) -> None:
         """Read what other processes, and this one before an interruption, have seen in a run's stage."""
         stage = run.stage_id
-        if not self._compares(run) or monotonic() < self._read.get(stage, 0.0):
+        began = monotonic()
+        due, since = self._read.get(stage, (0.0, 0))
+        if not self._compares(run) or began < due or (stage in self._read and self._alone()):
             return
-        self._read[stage] = inf if self._alone else monotonic() + REFRESH_SECONDS
-        for seen in self._queue.rungs(stage):
+        found, since = self._queue.rungs(stage, since)
+        for seen in found:
             by_fold = self._folds_at(stage, seen.number, seen.epoch)
+            if seen.fold in by_fold:
+                continue
             by_fold[seen.fold] = seen.value
             if seen.fold == ALL_FOLDS or len(by_fold) == self._folds:
                 self._judge(run, seen.structure).learn(seen.number, seen.epoch, mean(list(by_fold.values())))
+        ended = monotonic()
+        self._read[stage] = (ended + max(REFRESH_SECONDS, (ended - began) / LOOKING), since)
 
     def _folds_at(self, stage: int, number: int, epoch: int) -> dict[int, float]:
         return self._values.setdefault((stage, number), {}).setdefault(epoch, {})

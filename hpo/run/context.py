@@ -46,6 +46,9 @@ class Context:
     bundle: str
     """Folder for the exported network."""
     workers: int = 1
+    """Processes of this command that train: 1 is this very process; 0: only workers that join from elsewhere."""
+    joined: int = 0
+    """Workers at work that this command did not start, when last looked at."""
     elsewhere: tuple[Configuration, ...] = ()
     """What other studies ended with, to begin stages with."""
     spent_before: float = 0.0
@@ -53,13 +56,30 @@ class Context:
     deadline: float = math.inf
     """By `time.monotonic`: when no more runs of a search are begun."""
     started: float = field(default_factory=time.monotonic)
+    slots: dict[str, int] = field(default_factory=dict)
+    """What structures were given in this study, more than one, as far as this process has asked."""
     predictors: dict[str, list[Predictor]] = field(default_factory=dict)
     """Fitted baselines by name, one a fold."""
 
     @property
+    def alone(self) -> bool:
+        """Whether nobody but this process trains."""
+        return self.workers == 1 and self.joined == 0
+
+    @property
+    def trainers(self) -> int:
+        """Processes that train."""
+        return max(1, self.workers + self.joined)
+
+    @property
+    def own_cohorts(self) -> int:
+        """So many train side by side here: a lane each in this process, or one a worker."""
+        return lanes_here() if self.workers == 1 else max(1, self.workers)
+
+    @property
     def cohorts(self) -> int:
-        """So many train side by side: a lane each in this process, or one a worker."""
-        return lanes_here() if self.workers == 1 else self.workers
+        """The same with those of workers that have joined."""
+        return max(1, (self.own_cohorts if self.workers else 0) + self.joined)
 
     @property
     def metric(self) -> Metric:

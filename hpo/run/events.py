@@ -7,6 +7,16 @@ from hpo.values import Verdict
 
 
 @dataclass(frozen=True)
+class Joined:
+    """A process is at work on the study: the one that tells."""
+
+    worker_id: str
+    """Its identity in the records."""
+    kind: str
+    """`leader` or `worker`."""
+
+
+@dataclass(frozen=True)
 class StageStarted:
     """A stage begins, or goes on after an interruption."""
 
@@ -73,5 +83,5 @@ class StudyFinished:
     seconds: float
 
 
-Event = StageStarted | TrialFinished | RunsFinished | StageFinished | Note | StudyFinished
+Event = Joined | StageStarted | TrialFinished | RunsFinished | StageFinished | Note | StudyFinished
 Listener = Callable[[Event], None]

@@ -35,8 +35,11 @@ class Feed(Protocol):
 
     judged: bool
     """Whether what its sampler proposes may give up its slot."""
-    in_order: bool
-    """Whether a trial is told only after those of smaller numbers, whichever ended first."""
+
+    @property
+    def in_order(self) -> bool:
+        """Whether a trial is told only after those of smaller numbers, whichever ended first."""
+
     slots: int | None
     """Of the cohorts that it fills; None: by how many runs are queued together."""
 
@@ -85,11 +88,15 @@ class Batches:
         self, ctx: Context, stage: StageRow, space: SearchSpace, planned: int | None, starts: int, tally: Tally
     ) -> None:
         self._ctx, self._planned, self._starts = ctx, planned, starts
-        self.in_order = ctx.workers == 1
         self._search = Search(
             space, direction=direction_of(stage), sampler=sampler_of(ctx),
             seed=(ctx.spec.seed, stage.name, stage.attempt), startup=startup_of(planned), history=history_of(tally),
         )  # fmt: skip
+
+    @property
+    def in_order(self) -> bool:
+        """See `Feed`."""
+        return self._ctx.alone
 
     def propose(self, number: int, configuration: Configuration) -> Proposal:
         """See `Feed`."""
@@ -122,7 +129,7 @@ class Batches:
 
         Alone, a batch ends before the next begins. Several workers must not wait: each has its slots to fill.
         """
-        if self._ctx.workers == 1:
+        if self._ctx.alone:
             return 1
         slots = max((run.slots or 1 for trial in tally.running.values() for run in trial.runs), default=1)
-        return self._ctx.workers * max(2, slots // self._ctx.dataset.folds)
+        return self._ctx.trainers * max(2, slots // self._ctx.dataset.folds)

@@ -37,7 +37,7 @@ def search_stage(ctx: Context, step: Next, done: Sequence[Done]) -> tuple[StageR
     task = task_for(ctx, step, done)
     name = optuna_name(ctx.spec.name, step.stage, step.attempt)
     direction = "minimize" if step.stage == "overfit" else ctx.metric.direction
-    create_optuna_study(ctx.storage, name, direction)
+    ctx.database.patiently(lambda: create_optuna_study(ctx.storage, name, direction))
     row = ctx.begin(step, done, space=task.space, planned=task.planned, optuna_study=name)
     if row.verdict is not None:
         fresh = [t for t in ctx.queue.trials(row.id, with_runs=False) if t.origin != "carried"]
@@ -71,7 +71,7 @@ def _keep_the_best(ctx: Context, row: StageRow, found: Searched, sign: float) ->
     """Delete the weights of all but the best trials: an ensemble may want those, nobody the rest."""
     kept = {t.number for t in top_trials(found.trials, sign, KEPT)}
     rest = [r.id for t in ctx.queue.trials(row.id) for r in t.runs if r.purpose == "search" and t.number not in kept]
-    ctx.store.delete(ctx.queue.forget_artifacts(rest))
+    ctx.store.delete(ctx.queue.forget_artifacts(ctx.study.id, rest))
 
 
 def _nothing_trained(found: Searched) -> Verdict:

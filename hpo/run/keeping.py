@@ -10,7 +10,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from hpo.errors import Fault
+from hpo.errors import HpoError
 
 JOIN_SECONDS = 30.0
 
@@ -19,8 +19,8 @@ class Keeper:
     """Calls `renew` every so many seconds until the `with` block ends, or `renew` says that there is nothing to keep.
 
     `renew` runs in the keeper's thread and must never take back a lease that lapsed and went to another. Where it
-    raises Fault (the database does not answer) it is asked again at the next turn: what lapses meanwhile is noticed by
-    whoever writes under the lease.
+    fails (the database does not answer, the study was removed) it is asked again at the next turn: what lapses
+    meanwhile is noticed by whoever writes under the lease.
     """
 
     def __init__(self, renew: Callable[[], bool], every: float) -> None:
@@ -38,6 +38,6 @@ class Keeper:
 
     def _keep(self) -> None:
         while not self._ended.wait(self._every):
-            with contextlib.suppress(Fault):
+            with contextlib.suppress(HpoError):
                 if not self._renew():
                     return

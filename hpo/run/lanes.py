@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from time import monotonic
 
 from hpo.records.rows import LeasedRun
 from hpo.run.trainer import Step, Trainer
@@ -53,6 +54,8 @@ class _Lane:
     """Runs that it could still take, while a thread is in it."""
     first: LeasedRun | None = None
     """One of those that it has, while a thread is in it."""
+    ask: float = 0.0
+    """When to ask for more runs, where there were too few."""
     coming: list[LeasedRun] = field(default_factory=list)
     """Runs that were leased meanwhile."""
 
@@ -64,12 +67,15 @@ class _Lane:
 class Lanes:
     """Some trainers, of which each takes a lease of its own.
 
-    `cost`: estimated seconds of an epoch of a run's cohort.
+    `cost`: estimated seconds of an epoch of a run's cohort. `pause`: where there were too few runs for a cohort in
+    training, more are not asked for before so many seconds: none, where this process is the one that adds them.
     """
 
-    def __init__(self, trainers: Iterable[Trainer], cost: Callable[[LeasedRun], float] = lambda run: 1.0) -> None:
+    def __init__(
+        self, trainers: Iterable[Trainer], cost: Callable[[LeasedRun], float] = lambda run: 1.0, pause: float = 0.0
+    ) -> None:
         self._lanes = [_Lane(trainer, number) for number, trainer in enumerate(trainers)]
-        self._cost = cost
+        self._cost, self._pause = cost, pause
         self._pool = ThreadPoolExecutor(len(self._lanes), "hpo-lane")
         self._turn = threading.Lock()
         self._now = 0.0
@@ -92,8 +98,9 @@ class Lanes:
         """
         for lane in self._lanes:
             first, room = (lane.first, lane.room) if lane.step else (lane.trainer.first, lane.trainer.room)
-            if first is not None and room:
+            if first is not None and room and (not self._pause or monotonic() >= lane.ask):
                 runs = lease(first, room)
+                lane.ask = monotonic() + (self._pause if len(runs) < room else 0.0)
                 lane.room = room - len(runs)
                 (lane.coming.extend if lane.step else lane.trainer.add)(runs)
         for lane in self._lanes:
@@ -122,11 +129,16 @@ class Lanes:
                 lane.room, lane.first = lane.trainer.room, lane.trainer.first
                 lane.step = self._pool.submit(self._advance, lane.trainer, begin)
 
-    def advance(self) -> tuple[Trainer, Step]:
-        """What came of the step of the lane that is furthest behind, which rests now; one must be in training."""
+    def advance(self, patience: float | None = None) -> tuple[Trainer, Step] | None:
+        """What came of the step of the lane that is furthest behind, which rests now; one must be in training.
+
+        `patience`: seconds to wait for it; None is given where they were too few.
+        """
         lane, step = min(
             ((lane, lane.step) for lane in self._lanes if lane.step is not None), key=lambda both: both[0].behind
         )
+        if not wait([step], patience).done:
+            return None
         lane.step = None
         try:
             found = step.result()

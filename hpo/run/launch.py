@@ -7,7 +7,7 @@ from typing import NoReturn
 from hpo.data.dataset import Dataset
 from hpo.data.load import load
 from hpo.errors import Fault, InputError, Problem
-from hpo.importing import importable
+from hpo.hiding import hidden
 from hpo.metrics import METRICS
 from hpo.recipe.flow import Done, Next, next_stage
 from hpo.recipe.stages import SEARCHING
@@ -18,10 +18,12 @@ from hpo.records.rows import StageRow, StudyRow
 from hpo.records.studies import Studies
 from hpo.run.budget import trained_seconds
 from hpo.run.context import Context
-from hpo.run.events import Listener, Note, StageFinished, StudyFinished
+from hpo.run.events import Joined, Listener, Note, StageFinished, StudyFinished
 from hpo.run.leading import forget, led
+from hpo.run.ray_pool import Placement
 from hpo.run.warm import chosen_elsewhere
 from hpo.run.workforce import training
+from hpo.studyfile.code import code_folder
 from hpo.studyfile.guidance import check_loss
 from hpo.studyfile.spec import StudySpec, identity, to_plain
 from hpo.values import Verdict, fingerprint
@@ -29,16 +31,19 @@ from hpo.values import Verdict, fingerprint
 
 def launch(
     spec: StudySpec, *, storage: str, data_dir: str | None = None, artifacts: str | None = None, workers: int = 1,
-    export: str | None = None, fresh: bool = False, warm_start: bool = False, listener: Listener = lambda event: None,
+    export: str | None = None, fresh: bool = False, warm_start: bool = False, place: Placement | None = None,
+    listener: Listener = lambda event: None,
 ) -> StudyRow:  # fmt: skip
     """Run a study to its end, or go on with it where it stopped.
 
+    `workers`: local processes that train; 1 is this very process, 0 leaves the training to workers elsewhere.
+    `place`: workers on a Ray cluster instead (`hpo.run.ray_pool.cluster`).
     `warm_start`: stages begin with what other studies in the database ended with, too.
 
     Raises InputError for what the user can mend, Stopped on Ctrl-C (everything finished is kept), Fault otherwise.
     """
-    if workers < 1:
-        raise InputError(Problem("command line", "--workers", "at least 1", str(workers), "Leave it out for one."))
+    if workers < 0:
+        raise InputError(Problem("command line", "--workers", "at least 0", str(workers), "Leave it out for one."))
     dataset = load(spec.data, seed=spec.seed, metric=spec.metric, base=spec.base, data_dir=data_dir)
     check_loss(spec.space, dataset.facts.task, f"study {spec.name!r}")
     for warning in spec.warnings:
@@ -46,17 +51,20 @@ def launch(
     if artifacts is not None:
         ArtifactStore(artifacts).prepare()  # before a database is made that nothing will go into
     with connect(storage) as database:
+        database.tell = lambda text: listener(Note(text))
         store_url = artifacts or default_store(database)
         store = ArtifactStore(store_url)
         store.prepare()
         if fresh:
             forget(database, spec.name, store)
         study = Studies(database).open(spec.name, to_plain(spec), fingerprint(identity(spec)), spec.seed)
-        with led(database, study, lambda text: listener(Note(text))) as lead, importable(spec.base, first=False):
-            ctx = _context(spec, dataset, database, store, study, lead.worker_id, listener, export, workers)
+        with led(database, study, lambda text: listener(Note(text))) as lead, code_folder(spec):
+            listener(Joined(lead.worker_id, "leader"))
+            ctx = _context(spec, dataset, database, store, study, lead.worker_id, listener, export,
+                           0 if place is not None else workers)  # fmt: skip
             if warm_start:
                 ctx.elsewhere = chosen_elsewhere(ctx.studies, spec.name, str(dataset.facts.task), spec.space.model)
-            with training(ctx, lead, data_dir, store_url):
+            with training(ctx, lead, data_dir, store_url, place):
                 return _follow(ctx)
 
 
@@ -67,13 +75,13 @@ def _context(
     studies, queue = Studies(database, leader=leader), Queue(database, leader=leader)
     metric = METRICS[dataset.metric]
     studies.describe_data(
-        study.id, str(dataset.facts.task), metric.name, metric.direction, spec.data.source, dataset.fingerprint
+        study.id, str(dataset.facts.task), metric.name, metric.direction, hidden(spec.data.source), dataset.fingerprint
     )
     return Context(
         spec=spec, dataset=dataset, database=database, studies=studies, queue=queue, store=store, study=study,
         worker_id=leader, listener=listener, storage=database.url, work=lambda: None,
         bundle=export or f"{spec.name}-bundle", workers=workers,
-        spent_before=trained_seconds(queue, studies.stages(study.id), workers),
+        spent_before=trained_seconds(queue, studies.stages(study.id), max(1, workers)),
     )  # fmt: skip
 
 

@@ -14,6 +14,8 @@ RENEWAL = 75
 """Exit code of a local worker that wants to be replaced; sysexits.h calls it a temporary failure: try again."""
 POOLED = "HPO_WORKER_MEMORY"
 """In the environment of local workers: MiB that each may grow to. Who started them replaces them."""
+PARENT = "HPO_PARENT"
+"""In the environment of a process that goes with the one that started it: the number of that one."""
 MEBIBYTE = 2**20
 _LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
@@ -61,6 +63,17 @@ class Allowance:
         if self._bytes is not None and not self._passed:
             self._passed = resident_memory() - self._since > self._bytes * MEBIBYTE
         return self._passed
+
+
+def is_pooled() -> bool:
+    """Whether another process started this local worker, watches it, and ends it."""
+    return POOLED in os.environ
+
+
+def orphaned() -> bool:
+    """Whether the process that this one goes with has ended: perhaps before this one could look for the first time."""
+    stated = os.environ.get(PARENT)
+    return os.name == "posix" and stated is not None and stated != str(os.getppid())
 
 
 def pooled() -> int | None:

@@ -169,7 +169,7 @@ class StageSearch:
 
     def _add(self, trials: Sequence[NewTrial]) -> None:
         self._ctx.queue.add_trials(self._stage, trials)
-        self._tally.read(t.number for t in trials)
+        self._tally.add(trials)
 
     def _close_finished(self) -> None:
         """Tell and close, in the order of their numbers, the trials whose runs have all ended.

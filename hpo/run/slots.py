@@ -45,11 +45,11 @@ class Slots:
         self._space, self._planned, self._starts = space, planned, starts
         folds = ctx.dataset.folds
         self.slots = slots = slots_of(ctx, space, space.default(), cohort_slots(ctx, space))
-        self._cohorts = ctx.cohorts if slots > 1 else ctx.workers
-        most = inf if planned is None else max(LEAST, planned // IN_FLIGHT) / self._cohorts
+        self._ctx = ctx
+        self._most = inf if planned is None else max(LEAST, planned // IN_FLIGHT)
         # With one slot and nobody else in training the sampler may know everything before it proposes.
-        waiting = ahead(slots) if ctx.workers == 1 else max(1, ahead(slots))
-        self._each = max(1, int(min(most, ceil((slots + waiting) / folds))))
+        waiting = ahead(slots) if ctx.alone else max(1, ahead(slots))
+        self._full = ceil((slots + waiting) / folds)
         self._open: dict[str, _Cohorts] = {}
         self._search = SlotSearch(
             space, direction=direction_of(stage), rungs=rungs(ctx.spec.budget.epochs, rule_of(ctx.spec.search)),
@@ -111,6 +111,16 @@ class Slots:
     def tell(self, number: int, value: float | None, *, diverged: bool = False, dropped: bool = False) -> Told:
         """See `Feed`."""
         return self._search.end(number, value, diverged=diverged, dropped=dropped)
+
+    @property
+    def _cohorts(self) -> int:
+        """Of all that train now: workers join and leave."""
+        return self._ctx.cohorts if (self.slots or 1) > 1 else self._ctx.trainers
+
+    @property
+    def _each(self) -> int:
+        """Trials of a cohort, those included that wait for a slot."""
+        return max(1, int(min(self._most / self._cohorts, self._full)))
 
     @property
     def _count(self) -> int:

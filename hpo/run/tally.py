@@ -1,9 +1,9 @@
 """The trials of a searching stage as its leader knows them."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from hpo.records.queue import Queue
-from hpo.records.rows import ClosedTrial, TrialRow
+from hpo.records.rows import ClosedTrial, NewTrial, TrialRow
 from hpo.records.trial_reading import as_closed
 
 
@@ -28,15 +28,23 @@ class Tally:
         self.closed = 0
         """Those of them that have ended."""
         self.any_value = False
+        self.best: float | None = None
+        """The least cost; None before the first."""
         self._costs: dict[int, float | None] = {}
         self._take(queue.trials(stage_id))
 
-    def read(self, more: Iterable[int] = ()) -> None:
-        """Read how what was running stands, and trials that were added."""
+    def read(self) -> None:
+        """Read how what was running stands."""
         for trial in self._queue.progress(list(self.running.values())):
             self.rows[trial.number] = self.running[trial.number] = trial
-        if numbers := list(more):
+
+    def add(self, new: Sequence[NewTrial]) -> None:
+        """Take trials that were added to the records."""
+        running = [n for n in new if n.closed is None]
+        if len(running) < len(new):
+            numbers = [n.number for n in new if n.closed is not None]
             self._take(self._queue.trials(self._stage_id, numbers=numbers))
+        self._take(self._queue.added(self._stage_id, running))
 
     def close(self, ends: Iterable[ClosedTrial]) -> None:
         """Take trials as they were closed in the records."""
@@ -44,12 +52,7 @@ class Tally:
 
     @property
     def next_number(self) -> int:
-        return max(self.rows, default=-1) + 1
-
-    @property
-    def best(self) -> float | None:
-        """The least cost; None before the first."""
-        return min((c for c in self.costs if c is not None), default=None)
+        return next(reversed(self.rows), -1) + 1
 
     def _take(self, trials: Iterable[TrialRow]) -> None:
         for trial in trials:
@@ -64,5 +67,7 @@ class Tally:
             self.any_value |= trial.state == "complete"
             if trial.state == "failed":
                 self.failed.append(trial)
-            self._costs[trial.number] = self._cost(trial)
+            cost = self._costs[trial.number] = self._cost(trial)
+            if cost is not None:
+                self.best = cost if self.best is None else min(cost, self.best)
         self.costs = [self._costs[number] for number in sorted(self._costs)]

@@ -119,9 +119,13 @@ class Trainer:
     def room(self) -> int:
         """Runs to lease besides those that it has, so that a slot that comes free is filled at once.
 
-        0 for an idle trainer, which takes any lease.
+        0 for an idle trainer, which takes any lease, and while half of those that are to wait still do: each look at
+        the queue takes a lock that all workers share.
         """
-        return 0 if self.idle else max(0, self.slots + ahead(self.slots) - len(self._training) - len(self._waiting))
+        if self.idle:
+            return 0
+        found = self.slots + ahead(self.slots) - len(self._training) - len(self._waiting)
+        return found if found > ahead(self.slots) // 2 else 0
 
     @property
     def slots(self) -> int:

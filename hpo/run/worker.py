@@ -25,61 +25,87 @@ from hpo.training.choosing import epoch_seconds
 from hpo.training.session import Session
 from hpo.values import Outcome
 
-LEASE_SECONDS = 60.0
+LEASE_SECONDS = 30.0
+"""Of a run's lease, which is renewed four times as often."""
+LOOK_SECONDS = 0.1
+"""So long a leader that trains waits for a run before it looks after others again."""
 GRASP = 8
 """Runs leased at once for each slot, where nobody else trains: of one structure, so that one program serves them."""
 SHARE = 2
 """The same among other workers, who are to get some too."""
+PAUSE_SECONDS = 0.1
+"""Among other workers: where the queue had too few runs for a cohort, it is not asked again at each of its steps."""
 LONGEST_REASON = 500
 """Characters of an error that are kept as the reason of a failed run."""
 
 
 class Worker:
-    """Trains for one study. `progress` hears of runs that were handed in; `enough`: whether to begin no more runs;
+    """Trains for one study. `progress` hears of runs that were handed in, `lost` how many could not be, since they had
+    gone to another worker; `enough`: whether to begin no more runs;
     `late`: whether runs that may give up their slots are to do so now.
 
-    A run whose training raises has failed. With `alone` (no other process trains) that is recorded of a search's runs
-    only, which a search can do without; for any other run the error is raised, so that it can be mended and the run
-    trained again. A worker among others hands in every failure with its reason: the leader decides.
+    `alone`: the leader itself, which trains for want of workers. Where `others` have joined it, it waits for no run.
+
+    A run whose training raises has failed. With `alone` that is recorded of a search's runs only, which a search can do
+    without; for any other run the error is raised, so that it can be mended and the run trained again. A worker among
+    others hands in every failure with its reason: the leader decides.
     """
 
     def __init__(
         self, *, spec: StudySpec, dataset: Dataset, studies: Studies, queue: Queue, store: ArtifactStore, study_id: int,
         worker_id: str, grasp: int = GRASP, lanes: int = 1, alone: bool = False,
         enough: Callable[[], bool] = lambda: False, late: Callable[[], bool] = lambda: False,
+        others: Callable[[], bool] = lambda: False,
         progress: Callable[[Sequence[LeasedRun]], None] = lambda runs: None,
+        lost: Callable[[int], None] = lambda runs: None,
     ) -> None:  # fmt: skip
         self._spec, self._dataset, self._studies, self._queue, self._store = spec, dataset, studies, queue, store
         self._study_id, self._worker_id, self._grasp, self._alone = study_id, worker_id, grasp, alone
-        self._enough, self._late, self._progress = enough, late, progress
+        self._enough, self._late, self._others, self._progress, self._lost = enough, late, others, progress, lost
         self._folds = tuple(dataset.fold(i) for i in range(dataset.folds))
         self._stages: dict[int, _Stage] = {}
+        self._held: set[int] = set()
+        self._found_none = False
         self._comparing = Comparing(
-            queue, rule_of(spec.search), dataset.folds, lambda stage: self._stages[stage].comparison, alone=alone
+            queue,
+            rule_of(spec.search),
+            dataset.folds,
+            lambda stage: self._stages[stage].comparison,
+            alone=lambda: alone and not others(),
         )
         self._lanes = Lanes(
-            [Trainer(self._structure, self._open_session, self._comparing.rungs) for _ in range(lanes)], self._cost
-        )
+            [Trainer(self._structure, self._open_session, self._comparing.rungs) for _ in range(lanes)], self._cost,
+            0.0 if alone else PAUSE_SECONDS,
+        )  # fmt: skip
 
     @property
     def idle(self) -> bool:
         """Whether it holds no run."""
         return self._lanes.idle
 
+    @property
+    def holds(self) -> frozenset[int]:
+        """The runs that it knows to be its own. To be asked from any thread."""
+        return frozenset(self._held)
+
     def step(self) -> int:
         """Train until some runs have ended or come to a rung, and hand that in: how many.
 
-        0: none was waiting, or no more are to be begun and those in training have ended; the rest went back then.
+        0: none was waiting; or no more are to be begun and those in training have ended, and the rest went back; or
+        the leader is to look after others, while training goes on.
         """
         self._lanes.take(self._leased)
         while not self._lanes.idle:
             begin = not self._enough()
             if not begin and not self._lanes.training:
                 self._lanes.drop()
-                self._queue.release(self._worker_id)
+                self._release()
                 break
             self._lanes.go_on(begin=begin)
-            trainer, found = self._lanes.advance()
+            heard = self._lanes.advance(LOOK_SECONDS if self._alone and self._others() else None)
+            if heard is None:
+                break
+            trainer, found = heard
             if self._late():
                 found.ended += trainer.give_up([run for run in trainer.in_training if run.judged])
             if found.ended or found.at_rungs:
@@ -101,10 +127,18 @@ class Worker:
     def close(self) -> None:
         """Give leases back and models up."""
         self._lanes.close()
+        self._release()
+
+    def _release(self) -> None:
+        self._held.clear()
         self._queue.release(self._worker_id)
 
     def _leased(self, like: LeasedRun | None, most: int) -> list[LeasedRun]:
+        if self._found_none and not self._queue.waiting(self._study_id):
+            return []
         runs = self._queue.lease(self._study_id, self._worker_id, most or self._grasp, LEASE_SECONDS, like)
+        self._found_none = not runs
+        self._held.update(run.id for run in runs)
         for run in runs[:1]:
             self._stage(run.stage_id)  # read here: a lane's thread asks no database
             self._comparing.learn(run)
@@ -135,9 +169,12 @@ class Worker:
                 self._queue.commit(self._worker_id, finished, reached)
             except LeaseLost:
                 held = self._queue.held(self._worker_id)
+                self._held &= held
+                self._lost(len({*(f.id for f in finished), *(r.run.id for r in reached)} - held))
                 finished = [f for f in finished if f.id in held]
                 reached = [r for r in reached if r.run.id in held]
             else:
+                self._held -= {f.id for f in finished}
                 self._progress([runs[f.id] for f in finished])
                 return
 
@@ -169,8 +206,11 @@ class Worker:
     def _stage(self, stage_id: int) -> "_Stage":
         if stage_id not in self._stages:
             rows = self._studies.stages(self._study_id)
+            model = {"model": self._spec.space.model}  # the study's, whose code was allowed; the row's was not
             self._stages = {
-                row.id: _Stage(space_from_plain(json.loads(row.space)), Comparison.of(row)) for row in rows if row.space
+                row.id: _Stage(space_from_plain(json.loads(row.space) | model), Comparison.of(row))
+                for row in rows
+                if row.space
             }
         return self._stages[stage_id]
 

@@ -12,6 +12,8 @@ a trial is in Optuna's attributes, which travel with the trials. Where we differ
 """
 
 import importlib.util
+import io
+import pickle
 import warnings
 from typing import Any
 
@@ -21,7 +23,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, QMCSampler, RandomSampler
 from optuna.trial import FrozenTrial
 
-from hpo.errors import InputError, Problem
+from hpo.errors import Fault, InputError, Problem
 from hpo.search.distributions import distributions
 from hpo.seeds import derive
 from hpo.space import SearchSpace
@@ -43,6 +45,22 @@ class _OverAll(QMCSampler):
         return self._over
 
 
+_IN_STATE = ("cmaes._cma.CMA", "numpy.dtype", "numpy.ndarray", *(
+    f"numpy.{core}.multiarray.{name}" for core in ("core", "_core") for name in ("_reconstruct", "scalar")
+))  # fmt: skip
+"""What the pickled state of CMA-ES is made of."""
+
+
+class _State(pickle.Unpickler):
+    """Reads the state of CMA-ES and nothing else: it comes from a database, and pickles can run anything."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if f"{module}.{name}" not in _IN_STATE:
+            raise Fault(f"the recorded state of CMA-ES holds {module}.{name}, which is none of its parts: was the "
+                        "database changed? Begin the study anew with --fresh.")  # fmt: skip
+        return super().find_class(module, name)
+
+
 class _OverNumbers(CmaEsSampler):
     """CMA-ES over a space that is given, not inferred from trials."""
 
@@ -52,6 +70,14 @@ class _OverNumbers(CmaEsSampler):
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         return self._over
+
+    def _restore_optimizer(self, completed_trials: list[FrozenTrial]) -> Any:
+        """As Optuna's, which unpickles whatever it finds."""
+        for trial in reversed(completed_trials):
+            key = self._attr_key_optimizer
+            if attrs := {k: text for k, text in trial.system_attrs.items() if k.startswith(key)}:
+                return _State(io.BytesIO(bytes.fromhex(self._concat_optimizer_attrs(attrs)))).load()
+        return None
 
 
 def check_sampler(name: str) -> None:

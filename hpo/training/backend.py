@@ -15,10 +15,12 @@ from typing import Any
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from hpo.errors import InputError, Problem
+from hpo.training.devices import growing, memory_limit
 from hpo.training.quiet import without_chatter
 from hpo.values import Array
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ |= growing()
 with without_chatter():
     import keras
     import numpy as np
@@ -58,7 +60,7 @@ def _jax() -> bool:
 
 @cache
 def prepare() -> str:
-    """Settle the backend before its first use: memory growth on GPUs, one BLAS thread. Returns the device's name.
+    """Settle the backend before its first use: how memory of GPUs is taken, one BLAS thread. Returns the device's name.
 
     Cohorts train in threads of their own. NumPy's small products beside them would be shared among BLAS's threads,
     which wait for the next by spinning: with them, reading the layers' health doubled the time of a cohort.
@@ -67,9 +69,14 @@ def prepare() -> str:
     if not _jax():
         import tensorflow as tf
 
+        limit = memory_limit()
         with without_chatter():
             for gpu in tf.config.list_physical_devices("GPU"):
-                tf.config.experimental.set_memory_growth(gpu, True)
+                if limit is None:
+                    tf.config.experimental.set_memory_growth(gpu, True)
+                else:  # TensorFlow takes one or the other; growth within the limit is what the environment says
+                    share = tf.config.LogicalDeviceConfiguration(memory_limit=limit)
+                    tf.config.set_logical_device_configuration(gpu, [share])
     return device()
 
 

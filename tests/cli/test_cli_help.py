@@ -13,7 +13,10 @@ from click.testing import CliRunner
 import hpo
 from hpo.cli.main import main
 
-COMMANDS = ("check", "dashboard", "db", "export", "init", "inspect", "report", "results", "run", "status", "worker")
+COMMANDS = (
+    "check", "dashboard", "db", "export", "init", "inspect", "report", "results", "resume", "rm", "run", "status",
+    "stop", "worker",
+)  # fmt: skip
 FRAMEWORKS = ("tensorflow", "keras", "jax", "torch")
 HEAVY = (*FRAMEWORKS, "optuna", "pandas", "numpy", "sklearn", "matplotlib", "sqlalchemy", "alembic", "rich", "jinja2")
 
@@ -81,8 +84,14 @@ def test_help_loads_nothing_heavy_and_is_quick() -> None:
 
 
 def test_results_and_report_load_no_framework(study_url: str, tmp_path: object) -> None:
-    for words in (("results",), ("status", "digits"), ("report", "digits", "--output", f"{tmp_path}/r.html")):
+    for words in (("results",), ("status",), ("report", "digits", "--output", f"{tmp_path}/r.html")):
         names, output = loaded_after(*words, "--storage", study_url)
         assert output
         assert "pandas" in names
         assert not set(FRAMEWORKS) & set(names), words
+
+
+def test_status_of_a_study_loads_what_asks_the_database_and_no_more(study_url: str) -> None:
+    names, output = loaded_after("status", "digits", "--storage", study_url)
+    assert "stages of digits" in output
+    assert not {*FRAMEWORKS, "pandas", "sklearn", "optuna", "matplotlib"} & set(names)

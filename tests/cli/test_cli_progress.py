@@ -5,10 +5,11 @@ import io
 import pytest
 
 from hpo.cli import progress
-from hpo.run.events import Event, Note, RunsFinished, StageFinished, StageStarted, StudyFinished, TrialFinished
+from hpo.run.events import Event, Joined, Note, RunsFinished, StageFinished, StageStarted, StudyFinished, TrialFinished
 from hpo.values import Verdict
 
 EVENTS: tuple[tuple[Event, str], ...] = (
+    (Joined("host-12-abcd", "leader"), "leader host-12-abcd"),
     (StageStarted("data", 1, "Can this data be learned from?", 0), "data: Can this data be learned from?"),
     (StageStarted("tune", 2, "Where?", 12), "tune.2: Where? (12 trials planned)"),
     (StageStarted("tune", 1, "Where?", -1), "tune: Where?"),
@@ -31,7 +32,7 @@ def test_each_event_is_one_plain_line(event: Event, line: str) -> None:
 
 
 def test_plain_progress_prints_the_lines_in_order(capsys: pytest.CaptureFixture[str]) -> None:
-    with progress.progress(live=False) as listener:
+    with progress.progress("digits", live=False) as listener:
         for event, _ in EVENTS:
             listener(event)
     assert capsys.readouterr().out.splitlines() == [line for _, line in EVENTS]
@@ -47,8 +48,8 @@ def test_live_progress_keeps_brackets_of_verdicts_and_drops_its_bar(monkeypatch:
         for event, _ in EVENTS:
             live(event)
         assert not live._bars.tasks
-        live(EVENTS[1][0])
-        live(EVENTS[3][0])
+        live(EVENTS[2][0])
+        live(EVENTS[4][0])
         (bar,) = live._bars.tasks
         assert (bar.completed, bar.total) == (5, 12)
         assert (bar.fields["best"], bar.fields["left"]) == ("best 0.985", "1 min 11 s left")

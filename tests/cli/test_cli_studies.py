@@ -91,7 +91,7 @@ BAD = (
     ("run digits --trials 0", "budget.trials"),
     ("run digits --seconds -5", "budget.seconds"),
     ("run digits --epochs 0", "budget.epochs"),
-    ("run digits --workers 0", "--workers"),
+    ("run digits --workers -1", "--workers"),
     ("run digits --trials many", "--trials"),
     ("run digits --storage oracle://x", "oracle"),
     ("run digits --storage sqlite:////proc/none/hpo.db", "none"),

@@ -8,14 +8,16 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import optuna
 import pytest
 
+from hpo.commands.dashboard import dashboard
 from hpo.dashboard import Server, serve, write_notes
 from hpo.errors import InputError
+from hpo.records.database import connect
 
 VERDICT = "**Verdict**: the learning rate decides; momentum does not. " + "x" * 3000  # longer than one attribute
 
@@ -110,10 +112,26 @@ def test_new_trials_appear_while_it_serves(database: str) -> None:
         assert len(ask(one)[1]["trials"]) == 1
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.7", "example.org", "::"])
-def test_only_this_machine_is_served(database: str, host: str) -> None:
-    with pytest.raises(InputError, match="--host: expected this machine's loopback"):
+@pytest.mark.parametrize("host", ["192.0.2.77", "no-such-host.invalid"])
+def test_an_address_of_another_machine_is_the_users_to_change(database: str, host: str) -> None:
+    with pytest.raises(InputError, match="--host: expected an address of this machine"):
         serve(database, host=host, port=0, on_ready=lambda address: None)
+
+
+def test_the_command_serves_a_server_database_by_the_url_that_users_write(
+    fresh_url: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = fresh_url("embedded_postgresql").replace("postgresql+psycopg://", "postgresql://")
+    connect(url).close()
+    answered = []
+
+    def interrupted(self: threading.Event, timeout: float | None = None) -> bool:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Server, "wait", interrupted)
+    dashboard(url, host="127.0.0.1", port=0, allow_writes=False,
+              on_ready=lambda address: answered.append(ask(address + "api/studies")))  # fmt: skip
+    assert answered == [(200, {"study_summaries": []})]
 
 
 def test_a_taken_port_is_the_users_to_change(database: str) -> None:
@@ -140,14 +158,15 @@ def test_serve_says_when_it_is_ready_and_ends_with_ctrl_c(database: str, monkeyp
     assert answered == [200]
 
 
-def test_a_browser_shows_the_study_and_the_verdict(database: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("token", [None, "a-token-of-our-own_7"])
+def test_a_browser_shows_the_study_and_the_verdict(database: str, tmp_path: Path, token: str | None) -> None:
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if chromium is None:
         pytest.skip("no Chromium is installed to look with")
     picture = tmp_path / "dashboard.png"
     notes = {"digits/tune": "## Verdict: go on\n\nThe learning rate decides; momentum does not."}
-    with Server(database, port=0, notes=lambda: notes) as server:
-        page = f"{server.address}dashboard/studies/{number_of(server, 'digits/tune')}/note"
+    with Server(database, port=0, notes=lambda: notes, token=token) as server:
+        page = f"{server.address}dashboard/studies/1/note" + (f"?token={token}" if token else "")
         looked = subprocess.run(
             [
                 chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",

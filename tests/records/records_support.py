@@ -6,7 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import optuna
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
 
+from hpo.records import schema, versions
 from hpo.records.database import Database
 from hpo.records.queue import Queue
 from hpo.records.rows import ClosedTrial, FinishedRun, NewRun, NewTrial, OptunaParam, StageRow, StudyRow
@@ -28,6 +31,13 @@ def optuna_storage(url: str) -> Iterator[optuna.storages.RDBStorage]:
     finally:
         storage.remove_session()
         storage.engine.dispose()
+
+
+def differences(db: Database) -> list[object]:
+    """Of the tables in a database from those of `schema`."""
+    options = {"version_table": schema.VERSION_TABLE, "include_name": lambda n, k, _: versions.is_ours(n, k)}
+    with db.engine.connect() as connection:
+        return list(compare_metadata(MigrationContext.configure(connection, opts=options), schema.metadata))
 
 
 @dataclass

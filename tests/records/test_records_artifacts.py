@@ -1,5 +1,6 @@
 """The artifact store: whole or not at all, verified, and never overwritten."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import fsspec
@@ -48,6 +49,19 @@ def test_a_failed_put_leaves_nothing(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["s"]
     with pytest.raises(ValueError, match="leads out"):
         ArtifactStore(str(tmp_path)).put("../x.npz", b"1")
+
+
+def test_a_record_that_leads_out_of_the_store_reads_and_deletes_nothing(tmp_path: Path) -> None:
+    """Others may write to the database."""
+    (tmp_path / "mine.txt").write_bytes(b"1")
+    store = ArtifactStore(str(tmp_path / "store"))
+    inside = store.put("x.npz", b"1")
+    for uri in ("../mine.txt", "x/../../mine.txt"):
+        with pytest.raises(Fault, match="leads out of the store"):
+            store.get(replace(inside, uri=uri))
+        with pytest.raises(Fault, match="leads out of the store"):
+            store.delete([uri])
+    assert (tmp_path / "mine.txt").exists()
 
 
 def test_a_store_that_cannot_be_is_the_users_input(tmp_path: Path) -> None:

@@ -14,15 +14,13 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
-from records_support import optuna_storage
+from records_support import differences, optuna_storage
 
 from hpo.errors import Fault, InputError
 from hpo.records import migrate, schema, versions
 from hpo.records.database import Database, connect, now
 from hpo.records.studies import Studies
-from hpo.records.urls import label, normalise
+from hpo.records.urls import label, normalise, passwords
 from hpo.records.workers import Workers
 
 
@@ -58,6 +56,17 @@ def test_urls_get_our_drivers_and_labels_hide_secrets() -> None:
     assert normalise("postgres://u:p@h/d").drivername == "postgresql+psycopg"
     assert normalise("mariadb://u:p@h/d").drivername == "mysql+pymysql"
     assert label(normalise("mysql://u:pass@h:1/d?ssl_key=k")) == "mysql://u:***@h:1/d"
+    assert passwords(normalise("mysql://u:p%40w@h/d?ssl_key_password=k&charset=c")) == ("p@w", "k")
+
+
+@pytest.mark.parametrize("url", [
+    "postgresql://u:begins@secret@h/d", "postgresql://u:begins@secret:w@h/d", "sqlite://u:secret@h/d", "u:secret@h/d",
+    "postgresql://u:secret@h:port/d", "postgresql://u:secret@h",
+])  # fmt: skip
+def test_a_wrong_url_is_not_shown_with_its_password(url: str) -> None:
+    with pytest.raises(InputError) as caught:
+        connect(url)
+    assert not [p for p in caught.value.problems if "secret" in f"{p.where} {p.expected} {p.got} {p.remedy}"]
 
 
 def test_a_missing_driver_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,12 +183,10 @@ def test_a_migration_may_be_repeated_after_a_kill(any_url: str) -> None:
 def test_models_equal_the_schema_and_versions_go_down_and_up(any_url: str) -> None:
     with connect(any_url) as db:
         Studies(db).open("kept?", {}, "f", 0)
-        options = {"version_table": schema.VERSION_TABLE, "include_name": lambda n, k, _: versions.is_ours(n, k)}
         with db.engine.connect() as connection:
             connection.exec_driver_sql("CREATE TABLE theirs (x INTEGER)")
             connection.commit()
-            context = MigrationContext.configure(connection, opts=options)
-            assert compare_metadata(context, schema.metadata) == []
+            assert differences(db) == []
             names = set(sa.inspect(connection).get_table_names())
             assert names == {t.name for t in schema.metadata.sorted_tables} | {schema.VERSION_TABLE, "theirs"}
     with pytest.raises(InputError, match="revision"):
@@ -269,7 +276,7 @@ def test_a_write_waits_for_another_one_and_is_given_up_in_the_end(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hpo.records.connection.BUSY_SECONDS", 0.05)
-    monkeypatch.setattr("hpo.records.connection.ATTEMPTS", 3)
+    monkeypatch.setattr("hpo.records.retries.ATTEMPTS", 3)
     with connect(sqlite_url) as db, connect(sqlite_url) as other:
         with other.write(), pytest.raises(Fault, match=r"hpo\.db: the database failed: database is locked"):
             db.transact(lambda c: None)

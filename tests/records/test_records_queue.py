@@ -277,7 +277,7 @@ def test_artifacts_of_runs_can_be_forgotten(bench: Bench) -> None:
     bench.queue.add_trials(stage := bench.stage(), [trial(0), trial(1)])
     runs = bench.queue.lease(bench.study.id, "w", 2, 60)
     bench.queue.commit("w", [FinishedRun(r.id, result(), ArtifactRef(f"{r.id}.npz", "0" * 64, 7)) for r in runs])
-    assert bench.queue.forget_artifacts([runs[0].id]) == [f"{runs[0].id}.npz"]
+    assert bench.queue.forget_artifacts(bench.study.id, [runs[0].id]) == [f"{runs[0].id}.npz"]
     assert [t.runs[0].artifact is None for t in bench.queue.trials(stage.id)] == [True, False]
 
 

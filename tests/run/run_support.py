@@ -68,7 +68,7 @@ class Bench:
     def worker(self, worker_id: str = "w", **more: Any) -> Worker:
         fold = SimpleNamespace(x_train=range(9))
         dataset: Any = SimpleNamespace(folds=1, fold=lambda i: fold, facts=FACTS, metric="accuracy")
-        spec: Any = SimpleNamespace(name="wine", training=TrainingSpec(), search=SearchSpec())
+        spec: Any = SimpleNamespace(name="wine", space=SPACE, training=TrainingSpec(), search=SearchSpec())
         return Worker(
             spec=spec, dataset=dataset, studies=self.studies, queue=self.queue,
             store=ArtifactStore(str(self.folder / "store")), study_id=self.study.id, worker_id=worker_id, **more,

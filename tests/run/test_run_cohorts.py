@@ -27,7 +27,7 @@ def here(tmp_path: Path) -> Iterator[Bench]:
 def context(here: Bench) -> Any:
     return SimpleNamespace(
         queue=here.queue, study=here.study, spec=SimpleNamespace(training=TrainingSpec()),
-        dataset=SimpleNamespace(facts=None), folds=[SimpleNamespace(x_train=range(n)) for n in (50, 40)],
+        dataset=SimpleNamespace(facts=None), folds=[SimpleNamespace(x_train=range(n)) for n in (50, 40)], slots={},
     )  # fmt: skip
 
 

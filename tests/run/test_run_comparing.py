@@ -13,7 +13,7 @@ from run_support import SPACE, Bench, FakeSession, bench, drain
 
 import hpo.training.engine
 from hpo.recipe.rungs import Rule
-from hpo.records.rows import LeasedRun, NewRun, NewTrial, Reached
+from hpo.records.rows import ClosedTrial, LeasedRun, NewRun, NewTrial, Reached
 from hpo.run.comparing import Comparing, Comparison
 from hpo.run.lanes import Lanes
 from hpo.run.trainer import AtRung, Ended, Trainer
@@ -37,12 +37,12 @@ def run(number: int, *, fold: int = 0, structure: str = "s", judged: bool = True
 
 def comparing(*, folds: int = 1, of_training: bool = False) -> Comparing:
     queue: Any = None
-    return Comparing(queue, RULE, folds, lambda stage: Comparison(of_training, "maximize"), alone=True)
+    return Comparing(queue, RULE, folds, lambda stage: Comparison(of_training, "maximize"), alone=lambda: True)
 
 
 def test_in_regularize_nothing_is_compared_before_its_end() -> None:
     queue: Any = None
-    one = Comparing(queue, RULE, 1, lambda stage: Comparison(False, "maximize", False), alone=True)
+    one = Comparing(queue, RULE, 1, lambda stage: Comparison(False, "maximize", False), alone=lambda: True)
     assert one.rungs(run(0)) == ()
 
 
@@ -111,13 +111,32 @@ def test_what_is_recorded_is_known_to_whoever_joins(here: Bench) -> None:
     leased = [r for _ in range(4) for r in here.queue.lease(here.study.id, "w", 1, 60)]
     here.queue.commit("w", [], [Reached(r, 2, v) for r, v in zip(leased[:3], (0.7, 0.8, nan), strict=True)])
     here.queue.commit("w", [], [Reached(leased[0], 2, 0.7)])  # trained again after an interruption
-    assert [(s.number, s.epoch) for s in here.queue.rungs(stage.id)] == [(0, 2), (1, 2), (2, 2)]
+    assert [(s.number, s.epoch) for s in here.queue.rungs(stage.id)[0]] == [(0, 2), (1, 2), (2, 2)]
     fourth = replace(leased[3], judged=True)
-    joined = Comparing(here.queue, RULE, 1, lambda _: Comparison(False, "maximize"), alone=False)
+    joined = Comparing(here.queue, RULE, 1, lambda _: Comparison(False, "maximize"), alone=lambda: False)
     joined.learn(fourth)
     assert joined.judge([], [Reached(fourth, 2, 0.75)]) == {(stage.id, 3)}
     again = replace(leased[0], judged=True)
     assert joined.judge([], [Reached(again, 2, 0.7)]) == set(), "it went on there before"
+
+
+def test_a_look_at_rungs_begins_where_more_may_come(here: Bench) -> None:
+    stage = here.stage()
+    assert here.queue.rungs(stage.id) == ([], 0)
+    for number in range(3):
+        here.trial(stage, number, epochs=18)
+    leased = [r for _ in range(3) for r in here.queue.lease(here.study.id, "w", 1, 60)]
+    here.queue.commit("w", [], [Reached(r, 2, 0.7) for r in leased])
+    here.queue.close_trials(stage, [ClosedTrial(0, "complete", 0.7, 0.1, 0.1, 0.7, 0.7, 9)])
+    found, since = here.queue.rungs(stage.id)
+    assert ([s.number for s in found], since) == ([0, 1, 2], 1)
+    here.queue.close_trials(stage, [ClosedTrial(2, "complete", 0.7, 0.1, 0.1, 0.7, 0.7, 9)])
+    here.queue.commit("w", [], [Reached(leased[1], 6, 0.8)])
+    found, since = here.queue.rungs(stage.id, since)
+    assert ([(s.number, s.epoch) for s in found], since) == ([(1, 2), (1, 6), (2, 2)], 1)
+    here.queue.close_trials(stage, [ClosedTrial(1, "complete", 0.8, 0.1, 0.1, 0.7, 0.7, 9)])
+    assert here.queue.rungs(stage.id, since)[1] == 3
+    assert here.queue.rungs(stage.id, 3) == ([], 3)
 
 
 def test_a_late_value_is_refused_with_all_that_comes_with_it(here: Bench) -> None:
@@ -128,7 +147,7 @@ def test_a_late_value_is_refused_with_all_that_comes_with_it(here: Bench) -> Non
     here.queue.lease(here.study.id, "awake", 1, 60)
     with pytest.raises(hpo.errors.LeaseLost):
         here.queue.commit("slept", [], [Reached(lost, 2, 0.5)])
-    assert here.queue.rungs(stage.id) == []
+    assert here.queue.rungs(stage.id)[0] == []
 
 
 def trainer(slots: int, rungs: tuple[int, ...] = (2, 6)) -> Trainer:

@@ -12,17 +12,18 @@ from typing import Any
 import numpy as np
 import pytest
 import sqlalchemy as sa
-from run_support import Bench, FakeSession, bench
+from run_support import SPACE, Bench, FakeSession, bench
 
 import hpo.training.engine
 from hpo.errors import Fault
 from hpo.records import schema
+from hpo.records.workers import Workers
 from hpo.run import joining, launch, processes, renewal, workforce
 from hpo.run.events import Event, Note, RunsFinished
 from hpo.run.processes import Pool
 from hpo.run.renewal import MEBIBYTE, POOLED, RENEWAL, Allowance, bound, machine_memory, resident_memory
 from hpo.studyfile import load_study
-from hpo.studyfile.spec import SearchSpec, TrainingSpec
+from hpo.studyfile.spec import DataSpec, StudySpec, TrainingSpec
 
 
 @pytest.fixture
@@ -59,7 +60,8 @@ def test_what_has_passed_stays_passed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def pool(monkeypatch: pytest.MonkeyPatch, code: str, **more: Any) -> Pool:
-    made = Pool("wine", "sqlite://", 1, data_dir=None, artifacts="a", memory=77, **more)
+    spec = StudySpec("wine", SPACE, DataSpec("sklearn:wine"))
+    made = Pool(spec, "sqlite://", 1, data_dir=None, artifacts="a", memory=77, **more)
     monkeypatch.setattr(made, "_command", [sys.executable, "-c", code])
     return made
 
@@ -67,8 +69,8 @@ def pool(monkeypatch: pytest.MonkeyPatch, code: str, **more: Any) -> Pool:
 def watch(watched: Pool, until: int) -> None:
     with watched:
         while watched.renewals < until:
-            for process, _ in watched._workers:
-                process.wait(10)
+            for worker in watched._workers:
+                worker.process.wait(10)
             watched.check()
 
 
@@ -114,8 +116,7 @@ def test_a_worker_that_grew_lets_its_runs_end_gives_the_rest_back_and_says_so(
     here: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hpo.training.engine, "open_session", FakeSession)
-    spec = SimpleNamespace(name="wine", seed=0, metric=None, base=".", data=None, training=TrainingSpec(memory=1),
-                           search=SearchSpec())  # fmt: skip
+    spec = StudySpec("wine", SPACE, DataSpec("sklearn:wine"), training=TrainingSpec(memory=1))
     monkeypatch.setattr(joining, "from_plain", lambda _: spec)
     dataset = SimpleNamespace(folds=1, fold=lambda i: None, facts=None, metric="accuracy", fingerprint="f")
     monkeypatch.setattr(joining, "load", lambda *_, **__: dataset)
@@ -123,6 +124,7 @@ def test_a_worker_that_grew_lets_its_runs_end_gives_the_rest_back_and_says_so(
     for number, epochs in enumerate((2, 5, 4, 4, 4, 4)):
         here.trial(stage, number, slots=2, epochs=epochs)
     here.studies.set_state(here.study.id, "running")
+    Workers(here.db).lead(here.study.id, "a leader", 60)
     assert joining.work("wine", storage=here.db.url, artifacts=str(here.folder / "store"))
     # The third moved into the first one's slot before that one's end was handed in.
     assert [state for state, _ in here.runs(stage)] == ["done"] * 3 + ["queued"] * 3

@@ -1,4 +1,4 @@
-"""A study that is stopped with Ctrl-C and killed with -9 goes on, and ends as if nothing had happened."""
+"""A study goes on: stopped with Ctrl-C or killed with -9, as if nothing had happened, or without its leader."""
 
 import contextlib
 import os
@@ -51,8 +51,12 @@ PARAMS = """
 
 def start(folder: Path) -> "subprocess.Popen[str]":
     (folder / "study.toml").write_text(STUDY)
+    return call(folder, "run", "study.toml")
+
+
+def call(folder: Path, *words: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [sys.executable, "-m", "hpo", "run", "study.toml", "--storage", "sqlite:///study.db"], cwd=folder, text=True,
+        [sys.executable, "-m", "hpo", *words, "--storage", "sqlite:///study.db"], cwd=folder, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env={**os.environ, "PYTHONUNBUFFERED": "1"},
     )  # fmt: skip
 
@@ -113,3 +117,44 @@ def test_stopped_and_killed_equals_uninterrupted(tmp_path: Path) -> None:
     again = rows(broken, "SELECT max(tries), sum(tries) - count(*) FROM hpo_run")[0]
     assert again[0] <= 3, "runs that were cut off are tried again, not more"
     assert rows(broken, "SELECT count(*) FROM trials WHERE state = 'RUNNING'") == [(0,)]
+
+
+@pytest.mark.slow
+def test_resumed_without_its_file_it_ends_with_what_run_shows(tmp_path: Path) -> None:
+    stopped = start(tmp_path)
+    until(tmp_path, "SELECT count(*) FROM hpo_trial t JOIN hpo_stage s ON s.id = t.stage_id "
+                    "WHERE s.name = 'overfit' AND t.state = 'complete'", stopped)  # fmt: skip
+    stopped.send_signal(signal.SIGINT)
+    finish(stopped, 3)
+    before = rows(tmp_path, "SELECT spec, fingerprint FROM hpo_study")
+    done = rows(tmp_path, "SELECT id, finished_at FROM hpo_run WHERE state = 'done' ORDER BY id")
+    (tmp_path / "study.toml").unlink()
+    said = finish(call(tmp_path, "resume", "wine", "--export", "out"), 0)
+    for expected in ("data: already done", "wine: finished in", "stages of wine", "test set", "next: hpo report wine"):
+        assert expected in said
+    assert (tmp_path / "out" / "model.keras").is_file()
+    assert rows(tmp_path, "SELECT spec, fingerprint FROM hpo_study") == before
+    kept = rows(tmp_path, "SELECT id, finished_at FROM hpo_run WHERE state = 'done' ORDER BY id")
+    assert kept[: len(done)] == done, "a finished run was trained again"
+    assert finish(call(tmp_path, "resume", "wine"), 0).startswith("study wine is finished already")
+
+
+@pytest.mark.slow
+def test_a_study_outlives_its_leader(tmp_path: Path) -> None:
+    (tmp_path / "study.toml").write_text(STUDY.replace("halving = false", ""))
+    leader = call(tmp_path, "run", "study.toml", "--workers", "0")
+    until(tmp_path, "SELECT count(*) FROM hpo_stage", leader)
+    workers = [call(tmp_path, "worker", "wine") for _ in range(2)]
+    until(tmp_path, "SELECT count(*) FROM hpo_trial t JOIN hpo_stage s ON s.id = t.stage_id "
+                    "WHERE s.name = 'overfit' AND t.state = 'complete'", leader)  # fmt: skip
+    leader.kill()
+    said = leader.communicate(timeout=30)[0] + "".join(finish(worker, 0) for worker in workers)
+    assert said.count("No worker is at work") == 1, "it waits for workers, and says so"
+    assert said.count("The study has no leader") == 1, "one of them found it"
+    assert rows(tmp_path, "SELECT state FROM hpo_study") == [("finished",)]
+    assert rows(tmp_path, "SELECT count(*) FROM hpo_worker WHERE kind = 'leader'") == [(2,)]
+    assert rows(tmp_path, "SELECT count(*) FROM hpo_worker WHERE gone_at IS NULL") == [(0,)], "the killed one too"
+    assert rows(tmp_path, "SELECT count(*) FROM hpo_run WHERE state IN ('queued', 'running', 'failed')") == [(0,)]
+    assert rows(tmp_path, "SELECT count(*) FROM hpo_trial WHERE state = 'running'") == [(0,)]
+    assert rows(tmp_path, "SELECT count(*) FROM trials WHERE state = 'RUNNING'") == [(0,)]
+    assert (tmp_path / "wine-bundle").is_dir()

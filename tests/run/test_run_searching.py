@@ -52,7 +52,8 @@ def context(
             training=TrainingSpec(),
         ),
         dataset=SimpleNamespace(folds=folds, facts=FACTS), folds=(SimpleNamespace(x_train=range(9)),) * folds,
-        study=here.study, queue=here.queue, workers=1, deadline=inf, heard=[],
+        study=here.study, queue=here.queue, workers=1, joined=0, alone=True,
+        trainers=1, own_cohorts=1, cohorts=1, deadline=inf, heard=[], slots={},
     )  # fmt: skip
     ctx.listener = ctx.heard.append
     worker = here.worker(alone=True, enough=lambda: ctx.deadline < 0)

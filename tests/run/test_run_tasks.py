@@ -48,7 +48,7 @@ def context(*stages: Any, trials: int | None = 60, seconds: float | None = None,
         spec=SimpleNamespace(
             space=space, budget=SimpleNamespace(trials=trials, seconds=seconds), search=SearchSpec(portfolio=False)
         ), elsewhere=(),
-        study=SimpleNamespace(id=1), workers=1, spent_before=0.0, started=time.monotonic(),
+        study=SimpleNamespace(id=1), workers=1, trainers=1, spent_before=0.0, started=time.monotonic(),
         studies=SimpleNamespace(stages=lambda _: rows),
         queue=SimpleNamespace(trials=lambda stage_id, with_runs=True: stages[stage_id][3]),
     )  # fmt: skip

@@ -2,15 +2,17 @@
 
 import json
 import math
+import pickle
 import subprocess
 import sys
 from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 
 import optuna
 import pytest
 
-from hpo.errors import InputError
+from hpo.errors import Fault, InputError
 from hpo.search import PastTrial, Proposal, Search
 from hpo.space import Choice, Fixed, FloatRange, Hyperparameter, IntRange, Kind, Range, SearchSpace
 from hpo.space.space import Condition
@@ -350,3 +352,21 @@ def test_optuna_says_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     for sampler in SAMPLERS:
         drive(sampler, 4, rebuild=True)
     assert capfd.readouterr() == ("", "")
+
+
+def test_cmaes_reads_its_own_state_and_no_other_pickle(tmp_path: Path) -> None:
+    """The state is in the database, which others may write."""
+    trace = tmp_path / "trace"
+
+    class Evil:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return Path.touch, (trace,)  # type: ignore[return-value]
+
+    found = drive("cmaes", 10, rebuild=False)
+    own = next(p.attrs for p in found if any(key.startswith("cma:optimizer") for key in p.attrs))
+    evil = {key: json.dumps(pickle.dumps(Evil()).hex()) for key in own if key.startswith("cma:optimizer")}
+    past = [PastTrial(0, SPACE.default(), 1.0, "complete", {**own, **evil})]
+    search = Search(SPACE, direction="maximize", sampler="cmaes", seed=(0,), startup=2, history=past)
+    with pytest.raises(Fault, match="state of CMA-ES holds pathlib"):
+        search.ask([1])
+    assert not trace.exists()
