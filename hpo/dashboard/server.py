@@ -152,12 +152,12 @@ def serve(
 
     `notes` is asked every few seconds, and what changed is written into the studies. Raises as `Server` does.
     """
-    with Server(url, host=host, port=port, token=token, allow_writes=allow_writes, notes=notes) as server:
+    with (
+        suppress(KeyboardInterrupt),
+        Server(url, host=host, port=port, token=token, allow_writes=allow_writes, notes=notes) as server,
+    ):
         on_ready(server.entry)
-        try:
-            server.wait()
-        except KeyboardInterrupt:
-            return
+        server.wait()
 
 
 def _entry(address: str, host: str, token: str | None) -> str:

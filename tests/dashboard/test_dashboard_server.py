@@ -158,6 +158,13 @@ def test_serve_says_when_it_is_ready_and_ends_with_ctrl_c(database: str, monkeyp
     assert answered == [200]
 
 
+def test_ctrl_c_before_it_waits_ends_it_as_well(database: str) -> None:
+    def interrupted(address: str) -> None:
+        raise KeyboardInterrupt
+
+    serve(database, port=0, on_ready=interrupted)
+
+
 @pytest.mark.parametrize("token", [None, "a-token-of-our-own_7"])
 def test_a_browser_shows_the_study_and_the_verdict(database: str, tmp_path: Path, token: str | None) -> None:
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
