@@ -59,7 +59,13 @@ class Workers:
     def gone(self, worker_id: str) -> None:
         """Note that the worker has left."""
         worker = schema.worker
-        self._db.transact(lambda c: c.execute(sa.update(worker).where(worker.c.id == worker_id).values(gone_at=now(c))))
+        mine = sa.update(worker).where(worker.c.id == worker_id)
+
+        def work(connection: Connection) -> None:
+            moment = now(connection)
+            connection.execute(mine.values(seen_at=moment, gone_at=moment))
+
+        self._db.transact(work)
 
     def lead(self, study_id: int, worker_id: str, seconds: float, heir_of: str | None = None) -> bool:
         """Take or renew the leader's lease; False while another, living one holds it who did not make us the heir."""
@@ -111,6 +117,24 @@ class Workers:
         self._db.transact(
             lambda c: c.execute(sa.update(study).where(mine).values(leader_worker_id=None, leader_until=None))
         )
+
+    def led_seconds(self, study_id: int, leader: str, since: datetime | None = None) -> float:
+        """Seconds in which the study was led (since a moment), by the database's clock.
+
+        By `leader` until now, by those before it until each was last seen.
+        """
+        worker = schema.worker
+        leaders = (worker.c.study_id == study_id) & (worker.c.kind == "leader")
+        query = sa.select(worker.c.id, worker.c.started_at, worker.c.seen_at).where(leaders)
+
+        def read(connection: Connection) -> float:
+            moment, total = now(connection), 0.0
+            for row in connection.execute(query):
+                began = row.started_at if since is None else max(row.started_at, since)
+                total += max(0.0, ((moment if row.id == leader else row.seen_at) - began).total_seconds())
+            return total
+
+        return self._db.look(read)
 
     def alive(self, study_id: int, seconds: float, kind: str | None = None) -> int:
         """How many workers (of a kind) were seen within so many seconds, have not left, and did not die here."""

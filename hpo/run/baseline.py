@@ -1,6 +1,8 @@
 """The first two stages: what the data is, what must be beaten, and whether the skeleton works."""
 
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,7 @@ from hpo.run.context import Context
 from hpo.run.waiting import by_number, failure, requests, seeds_for, train_extra
 from hpo.seeds import derive
 from hpo.space import Fixed, SearchSpace, known
-from hpo.training.baselines import KINDS, BaselineKind, Predictor, fit
+from hpo.training.baselines import KINDS, BaselineKind, Predictor, fit, on_one_core
 from hpo.values import Array, Verdict, fingerprint
 
 SMALL_NETWORK: Origin = "small_network"
@@ -56,22 +58,44 @@ def baseline_stage(ctx: Context, step: Next, done: Sequence[Done]) -> tuple[Stag
         return row, row.verdict
     configuration = space.default()
     trials = by_number(ctx.queue.trials(row.id))
-    new = [_baseline_trial(ctx, number, kind) for number, kind in enumerate(KINDS) if number not in trials]
     if len(KINDS) not in trials:
         structure = fingerprint(space.structure(configuration))
-        new.append(NewTrial(len(KINDS), SMALL_NETWORK, configuration, frozenset(), structure, ()))
-    ctx.queue.add_trials(row, new)
+        ctx.queue.add_trials(row, [NewTrial(len(KINDS), SMALL_NETWORK, configuration, frozenset(), structure, ())])
+    missing = [(number, kind) for number, kind in enumerate(KINDS) if number not in trials]
     asked = requests(ctx, configuration, seeds_for(ctx, row, "noise", ctx.spec.recipe.seeds))
-    runs = train_extra(ctx, row, [(len(KINDS), asked)], "noise")[len(KINDS)]
-    _refuse_useless(ctx, runs)
+    with _fitted_beside(ctx, bool(missing)):
+        runs = train_extra(ctx, row, [(len(KINDS), asked)], "noise")[len(KINDS)]
+        _refuse_useless(ctx, runs)
+        from hpo.training.skeleton import check_skeleton  # loads Keras: only when something trains
+
+        seed = derive(ctx.spec.seed, "skeleton")
+        checks = check_skeleton(space, configuration, ctx.dataset.facts, ctx.folds[0], seed)
+    ctx.queue.add_trials(row, [_baseline_trial(ctx, number, kind) for number, kind in missing])
     bar = _bar(ctx, row, runs)
     _close_network(ctx, row, runs, bar)
-    from hpo.training.skeleton import check_skeleton  # loads Keras: only when something trains
-
-    checks = check_skeleton(space, configuration, ctx.dataset.facts, ctx.folds[0], derive(ctx.spec.seed, "skeleton"))
     verdict = on_baseline(bar, checks)
     ctx.studies.end_stage(row.id, verdict, checks)
     return row, verdict
+
+
+@contextmanager
+def _fitted_beside(ctx: Context, wanted: bool) -> Iterator[None]:
+    """Boosted trees are fitted by a thread meanwhile: on one core, with many classes, for as long as all else takes.
+
+    What it raises is raised where `predictors` is asked again. Daemonic, so that Ctrl-C need not wait for it.
+    """
+    beside = wanted and all(on_one_core(ctx.dataset.encoded_train(i)[0]) for i in range(ctx.dataset.folds))
+    thread = threading.Thread(target=_quietly, args=(ctx, "boosted_trees"), name="hpo-baseline", daemon=True)
+    if beside:
+        thread.start()
+    yield
+    if beside:
+        thread.join()
+
+
+def _quietly(ctx: Context, kind: BaselineKind) -> None:
+    with suppress(Exception):
+        predictors(ctx, kind)
 
 
 def predictors(ctx: Context, kind: BaselineKind) -> list[Predictor]:

@@ -1,25 +1,17 @@
 """A budget in seconds, kept over interruptions; and what of a budget is left for going back."""
 
-import time
 from collections.abc import Sequence
 
 from hpo.recipe.flow import Done, Next, seconds_share
 from hpo.recipe.stages import SEARCHING
-from hpo.records.queue import Queue
-from hpo.records.rows import StageRow
 from hpo.run.context import Context
 
 
-def trained_seconds(queue: Queue, rows: Sequence[StageRow], workers: int) -> float:
-    """Wall-clock seconds that the recorded runs of some stages took, where so many workers trained side by side."""
-    return sum(run.seconds for row in rows for trial in queue.trials(row.id) for run in trial.runs) / workers
-
-
 def seconds_left(ctx: Context) -> float | None:
-    """Of the budget: what this process, and the training of those before it, have not used. None: no such budget."""
+    """Of the budget: wall-clock seconds in which nobody has led the study yet. None: no such budget."""
     if ctx.spec.budget.seconds is None:
         return None
-    return max(0.0, ctx.spec.budget.seconds - ctx.spent_before - (time.monotonic() - ctx.started))
+    return max(0.0, ctx.spec.budget.seconds - ctx.led_seconds(None))
 
 
 def seconds_for(ctx: Context, step: Next, done: Sequence[Done]) -> float | None:
@@ -32,8 +24,8 @@ def seconds_for(ctx: Context, step: Next, done: Sequence[Done]) -> float | None:
         if d.stage != step.stage or d.verdict.decision != "widen":
             break
         first = d.attempt
-    rows = [r for r in ctx.studies.stages(ctx.study.id) if r.name == step.stage and r.attempt >= first]
-    used = trained_seconds(ctx.queue, rows, ctx.trainers)
+    began = [r.started_at for r in ctx.studies.stages(ctx.study.id) if r.name == step.stage and r.attempt == first]
+    used = ctx.led_seconds(began[0]) if began else 0.0
     return max(0.0, min(left, seconds_share(step.stage, left + used) - used))
 
 

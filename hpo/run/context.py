@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 
 import numpy as np
@@ -45,14 +46,14 @@ class Context:
     """Does, or waits for, some of the queued runs."""
     bundle: str
     """Folder for the exported network."""
+    led_seconds: Callable[[datetime | None], float]
+    """Wall-clock seconds in which the study was led so far, by this process or one before it; or since a moment."""
     workers: int = 1
     """Processes of this command that train: 1 is this very process; 0: only workers that join from elsewhere."""
     joined: int = 0
     """Workers at work that this command did not start, when last looked at."""
     elsewhere: tuple[Configuration, ...] = ()
     """What other studies ended with, to begin stages with."""
-    spent_before: float = 0.0
-    """Seconds that training took in earlier processes, before this one went on."""
     deadline: float = math.inf
     """By `time.monotonic`: when no more runs of a search are begun."""
     started: float = field(default_factory=time.monotonic)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import NoReturn
 
 from hpo.data.dataset import Dataset
@@ -16,7 +17,7 @@ from hpo.records.database import Database, connect
 from hpo.records.queue import Queue
 from hpo.records.rows import StageRow, StudyRow
 from hpo.records.studies import Studies
-from hpo.run.budget import trained_seconds
+from hpo.records.workers import Workers
 from hpo.run.context import Context
 from hpo.run.events import Joined, Listener, Note, StageFinished, StudyFinished
 from hpo.run.leading import forget, led
@@ -81,7 +82,7 @@ def _context(
         spec=spec, dataset=dataset, database=database, studies=studies, queue=queue, store=store, study=study,
         worker_id=leader, listener=listener, storage=database.url, work=lambda: None,
         bundle=export or f"{spec.name}-bundle", workers=workers,
-        spent_before=trained_seconds(queue, studies.stages(study.id), max(1, workers)),
+        led_seconds=partial(Workers(database).led_seconds, study.id, leader),
     )  # fmt: skip
 
 

@@ -77,14 +77,25 @@ def fit(kind: BaselineKind, facts: TaskFacts, x: Array, y: Array, seed: int) -> 
         notes.append("The training rows hold one class alone, so the prior stands in.")
         return Predictor(kind, mark, " ".join(notes), _prior(facts, target))
     model = _linear(facts) if kind == "linear" else _trees(facts, target, seed)
+    with _threads(flat):
+        settled = _settled(model, flat, target) if kind == "linear" else bool(model.fit(flat, target))
+    if not settled:
+        notes.append(f"It was stopped after {_LINEAR_STEPS} steps, before it had settled.")
+    return Predictor(kind, mark, " ".join(notes), _function(facts, model))
+
+
+def on_one_core(x: Array) -> bool:
+    """Whether a baseline of these encoded rows is fitted by one thread, so that it may be fitted beside other work."""
+    return _flat(x).size <= _NUMBERS_FOR_ONE_THREAD
+
+
+def _settled(model: Any, x: Array, y: Array) -> bool:
+    """Fit a linear model; whether it converged."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", ConvergenceWarning)
-        with _threads(flat):
-            model.fit(flat, target)
-    if any(issubclass(w.category, ConvergenceWarning) for w in caught):
-        notes.append(f"It was stopped after {_LINEAR_STEPS} steps, before it had settled.")
-    return Predictor(kind, mark, " ".join(notes), _function(facts, model))
+        model.fit(x, y)
+    return not any(issubclass(w.category, ConvergenceWarning) for w in caught)
 
 
 def _flat(x: Array) -> Array:

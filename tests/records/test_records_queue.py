@@ -4,6 +4,7 @@ import math
 import threading
 import time
 from dataclasses import replace
+from datetime import timedelta
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from records_support import Bench, closed, finished, result, trial
 
 from hpo.errors import Fault, LeaseLost
 from hpo.records import schema
+from hpo.records.connection import now
 from hpo.records.queue import Queue
 from hpo.records.rows import ArtifactRef, FinishedRun, NewRun
 from hpo.values import Outcome, RunRequest
@@ -325,6 +327,24 @@ def test_a_worker_notes_its_memory_and_how_often_it_was_renewed(bench: Bench) ->
         worker = schema.worker
         rows = {r.id: (r.renewals, r.memory) for r in connection.execute(sa.select(worker))}
     assert (rows[me], rows[other]) == ((1, 2**30), (0, None))
+
+
+def test_a_study_was_led_while_a_leader_was_seen_however_late_its_end_was_noted(bench: Bench) -> None:
+    def entered(kind: str, began: int, seen: int) -> str:
+        worker_id = bench.workers.register(bench.study.id, kind)
+        with bench.db.write() as connection:
+            times = {"started_at": now(connection) - timedelta(seconds=began),
+                     "seen_at": now(connection) - timedelta(seconds=seen), "gone_at": now(connection)}  # fmt: skip
+            connection.execute(sa.update(schema.worker).where(schema.worker.c.id == worker_id).values(times))
+        return worker_id
+
+    entered("leader", 4000, 3900)
+    entered("worker", 4000, 0)
+    me = entered("leader", 60, 50)
+    assert bench.workers.led_seconds(bench.study.id, me) == pytest.approx(160, abs=5)
+    with bench.db.read() as connection:
+        since = now(connection) - timedelta(seconds=3950)
+    assert bench.workers.led_seconds(bench.study.id, me, since) == pytest.approx(110, abs=5)
 
 
 def test_a_lease_looks_past_any_number_of_runs_of_others(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,7 @@
 """What a stage is given to do follows from the verdicts and the records alone."""
 
 import json
-import time
+from datetime import datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -26,21 +26,24 @@ def done(stage: str, decision: str = "go on", *, attempt: int = 1, trials: int =
     return Done(stage, attempt, Verdict(decision, "", {}, hands_on), trials)
 
 
-def past(number: int, *, cost: float = 0.0, seconds: float = 0.0, **values: float) -> Any:
+def past(number: int, *, cost: float = 0.0, **values: float) -> Any:
     """A recorded trial of one run."""
     return SimpleNamespace(
         number=number, configuration={**SPACE.default(), **values}, state="complete", value=cost, training_loss=0.0,
         validation_loss=0.0, training_metric=0.0, validation_metric=0.0, parameters=1, diagnosis=None, origin="sampler",
-        runs=(SimpleNamespace(seconds=seconds),),
+        runs=(),
     )  # fmt: skip
 
 
-def context(*stages: Any, trials: int | None = 60, seconds: float | None = None, space: Any = SPACE) -> Any:
-    """What tasks look at: (name, attempt, space, trials) of each recorded stage."""
+def context(
+    *stages: Any, trials: int | None = 60, seconds: float | None = None, space: Any = SPACE, led: float = 0.0,
+    searched: float = 0.0,
+) -> Any:  # fmt: skip
+    """What tasks look at: (name, attempt, space, trials) of each recorded stage; seconds led in all, and since it."""
     rows = [
         SimpleNamespace(
             id=i, name=name, attempt=attempt, space=json.dumps(space_to_plain(searched)),
-            direction="minimize" if name == "overfit" else "maximize",
+            direction="minimize" if name == "overfit" else "maximize", started_at=datetime(2026, 1, 1),
         )
         for i, (name, attempt, searched, _) in enumerate(stages)
     ]  # fmt: skip
@@ -48,7 +51,8 @@ def context(*stages: Any, trials: int | None = 60, seconds: float | None = None,
         spec=SimpleNamespace(
             space=space, budget=SimpleNamespace(trials=trials, seconds=seconds), search=SearchSpec(portfolio=False)
         ), elsewhere=(),
-        study=SimpleNamespace(id=1), workers=1, trainers=1, spent_before=0.0, started=time.monotonic(),
+        study=SimpleNamespace(id=1), workers=1, trainers=1,
+        led_seconds=lambda since: led if since is None else searched,
         studies=SimpleNamespace(stages=lambda _: rows),
         queue=SimpleNamespace(trials=lambda stage_id, with_runs=True: stages[stage_id][3]),
     )  # fmt: skip
@@ -140,13 +144,11 @@ def test_tune_holds_what_hardly_mattered_to_regularize_at_the_value_handed_on() 
 
 
 def test_seconds_are_kept_over_an_interruption() -> None:
-    whole = seconds_for(context(seconds=100.0), Next("overfit", 1), ())
-    assert whole == pytest.approx(100 * 0.8 * 0.4, abs=0.5)
-    begun = context(("overfit", 1, SPACE, [past(0, seconds=20.0)]), seconds=100.0)
-    begun.spent_before = 25.0  # five of them in the baseline stage
-    assert seconds_for(begun, Next("overfit", 1), ()) == pytest.approx(95 * 0.8 * 0.4 - 20, abs=0.5)
-    begun.spent_before = 100.0
-    assert seconds_for(begun, Next("overfit", 1), ()) == 0.0
+    assert seconds_for(context(seconds=100.0), Next("overfit", 1), ()) == pytest.approx(100 * 0.8 * 0.4)
+    begun = context(("overfit", 1, SPACE, []), seconds=100.0, led=25.0, searched=20.0)
+    assert seconds_for(begun, Next("overfit", 1), ()) == pytest.approx(95 * 0.8 * 0.4 - 20)
+    used = context(("overfit", 1, SPACE, []), seconds=100.0, led=100.0, searched=20.0)
+    assert seconds_for(used, Next("overfit", 1), ()) == 0.0
     assert seconds_for(context(), Next("overfit", 1), ()) is None
 
 
@@ -154,7 +156,7 @@ def test_a_study_goes_back_only_with_something_left() -> None:
     way = [done("overfit", trials=4)]
     assert used_up(context(trials=10), way, 4)
     assert not used_up(context(trials=10), way, 3)
-    assert used_up(context(trials=None, seconds=0.0), way, 3)
+    assert used_up(context(trials=None, seconds=50.0, led=50.0), way, 3)
     assert not used_up(context(trials=None, seconds=50.0), way, 3)
 
 
