@@ -27,16 +27,16 @@ class TestScore:
 def on_squeeze(
     *, metric: Metric, seeds: Sequence[float], longer: Comparison | None, epochs: int, members: Sequence[str], why: str,
     single: float, together: float, scores: Sequence[TestScore], look: int, against: Mapping[str, tuple[float, float]],
-    folds: int = 1, diverged: int = 0,
+    folds: int = 1, diverged: int = 0, in_time: bool = True,
 ) -> Verdict:  # fmt: skip
     """The exported model and how it compares.
 
     seeds: validation metric of the chosen configuration's seeds. longer: training `epochs` epochs against the usual
-    number, None where it was not tried. members: names of the ensemble's members; why: these, in words. single,
-    together: validation metric of one member alone, on average, and of all. look: which opening of this test set it
-    was. against: for each baseline the difference of the final model's test metric to it (positive: the final model is
-    better) and the deviation of that difference. folds: networks that each member is the mean of. diverged: seeds that
-    gave no network.
+    number; None where a seed diverged in these, or, unless `in_time`, it was not tried. members: names of the
+    ensemble's members; why: these, in words. single, together: validation metric of one member alone, on average, and
+    of all. look: which opening of this test set it was. against: for each baseline the difference of the final model's
+    test metric to it (positive: the final model is better) and the deviation of that difference. folds: networks that
+    each member is the mean of. diverged: seeds that gave no network.
     """
     low, high = min(seeds), max(seeds)
     sentence = f"Over {len(seeds)} seeds validation {metric.name} lies between {number(low)} and {number(high)}."
@@ -49,6 +49,10 @@ def on_squeeze(
         else:
             used = ", used as not worse" if longer.difference > 0 else ""
             sentence += f"is no proved gain ({signed(longer.difference, 2)}){used}."
+    elif in_time:
+        sentence += f" In {epochs} epochs a seed diverged."
+    else:
+        sentence += f" Training for {epochs} epochs was left out: the time was used up."
     each = f", each the mean of {folds} networks, one a fold" if folds > 1 else ""
     if len(members) > 1:
         what = "members" if folds > 1 else "networks"

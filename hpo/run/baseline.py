@@ -1,7 +1,7 @@
 """The first two stages: what the data is, what must be beaten, and whether the skeleton works."""
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -21,6 +21,7 @@ from hpo.run.waiting import by_number, failure, requests, seeds_for, train_extra
 from hpo.seeds import derive
 from hpo.space import Fixed, SearchSpace, known
 from hpo.training.baselines import KINDS, BaselineKind, Predictor, fit, on_one_core
+from hpo.training.beside import fit_beside
 from hpo.values import Array, Verdict, fingerprint
 
 SMALL_NETWORK: Origin = "small_network"
@@ -61,16 +62,18 @@ def baseline_stage(ctx: Context, step: Next, done: Sequence[Done]) -> tuple[Stag
     if len(KINDS) not in trials:
         structure = fingerprint(space.structure(configuration))
         ctx.queue.add_trials(row, [NewTrial(len(KINDS), SMALL_NETWORK, configuration, frozenset(), structure, ())])
-    missing = [(number, kind) for number, kind in enumerate(KINDS) if number not in trials]
+    missing = {number: kind for number, kind in enumerate(KINDS) if number not in trials}
     asked = requests(ctx, configuration, seeds_for(ctx, row, "noise", ctx.spec.recipe.seeds))
-    with _fitted_beside(ctx, bool(missing)):
+    with _fitted_beside(ctx, missing) as fitted:
         runs = train_extra(ctx, row, [(len(KINDS), asked)], "noise")[len(KINDS)]
         _refuse_useless(ctx, runs)
         from hpo.training.skeleton import check_skeleton  # loads Keras: only when something trains
 
         seed = derive(ctx.spec.seed, "skeleton")
         checks = check_skeleton(space, configuration, ctx.dataset.facts, ctx.folds[0], seed)
-    ctx.queue.add_trials(row, [_baseline_trial(ctx, number, kind) for number, kind in missing])
+    ctx.queue.add_trials(
+        row, [fitted.get(number) or _baseline_trial(ctx, number, kind) for number, kind in missing.items()]
+    )
     bar = _bar(ctx, row, runs)
     _close_network(ctx, row, runs, bar)
     verdict = on_baseline(bar, checks)
@@ -79,33 +82,42 @@ def baseline_stage(ctx: Context, step: Next, done: Sequence[Done]) -> tuple[Stag
 
 
 @contextmanager
-def _fitted_beside(ctx: Context, wanted: bool) -> Iterator[None]:
-    """Boosted trees are fitted by a thread meanwhile: on one core, with many classes, for as long as all else takes.
+def _fitted_beside(ctx: Context, missing: Mapping[int, BaselineKind]) -> Iterator[Mapping[int, NewTrial]]:
+    """Baselines by number that are fitted meanwhile: boosted trees of many classes take as long as all else here.
 
-    What it raises is raised where `predictors` is asked again. Daemonic, so that Ctrl-C need not wait for it.
+    Where that fails they are missing. By a daemon's hand, so that Ctrl-C need not wait for it.
     """
-    beside = wanted and all(on_one_core(ctx.dataset.encoded_train(i)[0]) for i in range(ctx.dataset.folds))
-    thread = threading.Thread(target=_quietly, args=(ctx, "boosted_trees"), name="hpo-baseline", daemon=True)
+    fitted: dict[int, NewTrial] = {}
+    trees: BaselineKind = "boosted_trees"
+
+    def work() -> None:
+        with suppress(Exception):
+            ctx.predictors[trees] = _fitted(ctx, trees, fit_beside)
+            fitted.update({n: _baseline_trial(ctx, n, kind) for n, kind in missing.items() if kind == trees})
+
+    thread = threading.Thread(target=work, name="hpo-baseline", daemon=True)
+    beside = trees in missing.values() and all(on_one_core(x) for x, _ in map(ctx.dataset.encoded_train, _folds(ctx)))
     if beside:
         thread.start()
-    yield
+    yield fitted
     if beside:
         thread.join()
-
-
-def _quietly(ctx: Context, kind: BaselineKind) -> None:
-    with suppress(Exception):
-        predictors(ctx, kind)
 
 
 def predictors(ctx: Context, kind: BaselineKind) -> list[Predictor]:
     """A baseline fitted on the training rows of each fold; fitted once a process, the same every time."""
     if kind not in ctx.predictors:
-        seed = derive(ctx.spec.seed, "baseline", kind)
-        ctx.predictors[kind] = [
-            fit(kind, ctx.dataset.facts, *ctx.dataset.encoded_train(i), seed) for i in range(ctx.dataset.folds)
-        ]
+        ctx.predictors[kind] = _fitted(ctx, kind, fit)
     return ctx.predictors[kind]
+
+
+def _fitted(ctx: Context, kind: BaselineKind, fit_: Callable[..., Predictor]) -> list[Predictor]:
+    seed = derive(ctx.spec.seed, "baseline", kind)
+    return [fit_(kind, ctx.dataset.facts, *ctx.dataset.encoded_train(i), seed) for i in _folds(ctx)]
+
+
+def _folds(ctx: Context) -> range:
+    return range(ctx.dataset.folds)
 
 
 def _baseline_trial(ctx: Context, number: int, kind: BaselineKind) -> NewTrial:

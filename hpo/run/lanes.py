@@ -12,7 +12,7 @@ runs that are leased while a lane trains join it with its next step, never with 
 
 import os
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -103,14 +103,16 @@ class Lanes:
                 lane.ask = monotonic() + (self._pause if len(runs) < room else 0.0)
                 lane.room = room - len(runs)
                 (lane.coming.extend if lane.step else lane.trainer.add)(runs)
-        for lane in self._lanes:
-            if lane.step is None and lane.trainer.idle:
-                runs = lease(None, 0)
-                if not runs:
-                    return
+        idle = [lane for lane in self._lanes if lane.step is None and lane.trainer.idle]
+        while idle:
+            runs = lease(None, 0)
+            if not runs:
+                return
+            for part in _parts(runs, min(len(idle), cores_here())):
+                lane = idle.pop(0)
                 lane.time = self._now + (0.0 if lane.trainer.is_open_for(runs[0]) else COMPILE)
                 lane.epoch = self._cost(runs[0]) if len(self._lanes) > 1 else 1.0
-                lane.trainer.add(runs)
+                lane.trainer.add(part)
 
     def drop(self) -> None:
         """Forget the runs that wait. No lane may be in training."""
@@ -160,3 +162,13 @@ class Lanes:
     def _advance(self, trainer: Trainer, begin: bool) -> Step:
         with self._turn if trainer.slots == 1 else nullcontext():
             return trainer.advance(begin=begin)
+
+
+def _parts(runs: Sequence[LeasedRun], most: int) -> list[Sequence[LeasedRun]]:
+    """What each lane gets of a lease: all of a search's goes to one, for others bring structures of their own.
+
+    Nothing follows a proof's runs: a core would stand idle, and a cohort half empty costs nearly as much as a full one.
+    """
+    if runs[0].purpose == "search" or runs[0].slots == 1:
+        return [runs]
+    return [part for part in (runs[i::most] for i in range(most)) if part]

@@ -114,14 +114,15 @@ def _refuse(ctx: Context, last: Done) -> NoReturn:
 
 
 def _stage(ctx: Context, step: Next, done: Sequence[Done]) -> tuple[StageRow, Verdict, int]:
-    # Loading these loads what trains: only once the user's input has been found good.
-    from hpo.run.baseline import baseline_stage, data_stage
-    from hpo.run.judge import search_stage
-    from hpo.run.squeeze import squeeze_stage
-
+    # Loading these loads what trains: only once the user's input has been found good, and the data.
     if step.stage in SEARCHING:
+        from hpo.run.judge import search_stage
+
         return search_stage(ctx, step, done)
-    row, verdict = {"data": data_stage, "baseline": baseline_stage, "squeeze": squeeze_stage}[step.stage](
-        ctx, step, done
-    )
-    return row, verdict, 0
+    if step.stage == "squeeze":
+        from hpo.run.squeeze import squeeze_stage
+
+        return *squeeze_stage(ctx, step, done), 0
+    from hpo.run.baseline import baseline_stage, data_stage
+
+    return *(data_stage if step.stage == "data" else baseline_stage)(ctx, step, done), 0

@@ -14,6 +14,7 @@ from hpo.recipe.squeezing import on_squeeze
 from hpo.recipe.verdicts import bar_from
 from hpo.records.rows import NewTrial, RunRow, StageRow
 from hpo.run.baseline import by_seed, network_baseline
+from hpo.run.budget import seconds_left
 from hpo.run.bundles import unpack_bundle
 from hpo.run.closing import Seen, closed, read
 from hpo.run.context import Context
@@ -21,7 +22,7 @@ from hpo.run.exporting import export_final
 from hpo.run.library import Candidate, best_trials, candidate, together
 from hpo.run.opening import open_test
 from hpo.run.proving import Repeated, held_against
-from hpo.run.waiting import by_number, failure, requests, seeds_for, train_extra
+from hpo.run.waiting import by_number, extra_runs, failure, queue_extra, requests, seeds_for, train_extra
 from hpo.seeds import derive
 from hpo.training.ensemble import choose, lead_on_unseen
 from hpo.values import Configuration, Verdict, fingerprint
@@ -63,6 +64,7 @@ def squeeze_stage(ctx: Context, step: Next, done: Sequence[Done]) -> tuple[Stage
         against=lead,
         folds=ctx.dataset.folds,
         diverged=diverged,
+        in_time=bool(extra_runs(ctx, row, "longer", [0])),
     )
     export_final(ctx, final, scores, verdict)
     ctx.studies.end_stage(row.id, verdict, ())
@@ -70,14 +72,19 @@ def squeeze_stage(ctx: Context, step: Next, done: Sequence[Done]) -> tuple[Stage
 
 
 def _train(ctx: Context, row: StageRow, configuration: Configuration) -> tuple[Repeated, Repeated | None, int]:
-    """The chosen configuration with fresh seeds, and the same seeds for more epochs; None if one of those diverged.
+    """The chosen configuration with fresh seeds, and the same seeds for more epochs.
 
-    Seeds that diverged in the usual number of epochs are left out, and counted.
+    None for these if one of them diverged, or no time is left. Seeds that diverged in the usual number of epochs are
+    left out, and counted.
     """
     if not ctx.queue.trials(row.id, with_runs=False):
         structure = fingerprint(ctx.spec.space.structure(configuration))
         ctx.queue.add_trials(row, [NewTrial(0, "squeeze", configuration, frozenset(), structure, ())])
     seeds = seeds_for(ctx, row, "squeeze", ctx.spec.recipe.proof_seeds)
+    more = [(0, requests(ctx, configuration, seeds, epochs=LONGER * ctx.spec.budget.epochs))]
+    in_time = seconds_left(ctx) != 0.0 or bool(extra_runs(ctx, row, "longer", [0]))
+    if in_time:
+        queue_extra(ctx, row, more, "longer")  # they train beside the others
     trained = _grouped(ctx, train_extra(ctx, row, [(0, requests(ctx, configuration, seeds))], "squeeze")[0])
     usual = trained.sound
     if not usual.runs:
@@ -85,10 +92,13 @@ def _train(ctx: Context, row: StageRow, configuration: Configuration) -> tuple[R
             f"the chosen configuration diverged with all {len(seeds)} fresh seeds: lower the upper end of "
             "learning_rate in the search space, and begin anew with --fresh"
         )
-    kept = [seed for seed, runs in zip(seeds, trained.runs, strict=True) if runs in usual.runs]
-    more = requests(ctx, configuration, kept, epochs=LONGER * ctx.spec.budget.epochs)
-    longer = _grouped(ctx, train_extra(ctx, row, [(0, more)], "longer")[0])
-    return usual, None if longer.diverged else longer, len(seeds) - len(kept)
+    diverged = len(seeds) - len(usual.runs)
+    if not in_time:
+        return usual, None, diverged
+    longer = _grouped(ctx, train_extra(ctx, row, more, "longer")[0])
+    pairs = [pair for pair in zip(trained.runs, longer.runs, strict=True) if pair[0] in usual.runs]
+    longer = Repeated(tuple(run for _, run in pairs))
+    return usual, None if longer.diverged else longer, diverged
 
 
 def _grouped(ctx: Context, runs: Sequence[RunRow]) -> Repeated:

@@ -63,7 +63,7 @@ def _task(
     if not anything_varies(space):
         return Task(space, tuple(starts), (), 1, seconds, may_widen)
     more = warm_starts(
-        space, [c for _, c in starts], planned, elsewhere=ctx.elsewhere, bundled=ctx.spec.search.portfolio
+        space, [c for _, c in starts], planned, seconds, elsewhere=ctx.elsewhere, bundled=ctx.spec.search.portfolio
     )
     return Task(space, (*starts, *more), (), planned, seconds, may_widen)
 

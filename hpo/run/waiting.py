@@ -29,27 +29,31 @@ def seeds_for(ctx: Context, stage: StageRow, purpose: Purpose, count: int) -> li
     return [derive(ctx.spec.seed, stage.name, stage.attempt, purpose, k) for k in range(count)]
 
 
-def train_extra(
+def queue_extra(
     ctx: Context, stage: StageRow, asked: Sequence[tuple[int, Sequence[RunRequest]]], purpose: Purpose
-) -> dict[int, list[RunRow]]:
-    """Train the requested runs of existing trials, and read them back by trial number, in the order of the requests.
-
-    Requests that are recorded already (an interrupted stage) are not queued again.
-    """
-    wanted = {number: [(r.seed, r.fold) for r in runs] for number, runs in asked}
+) -> None:
+    """Queue the requested runs of existing trials, but for those that are recorded already (an interrupted stage)."""
     space = space_from_plain(json.loads(stage.space or "{}"))
     # Of all that was asked for, also what is recorded already, so that an interruption changes no number of slots.
     new = iter(new_runs(ctx, space, [r for _, runs in asked for r in runs], purpose))
-    there = {(r.trial_number, r.seed, r.fold) for r in _runs(ctx, stage, purpose, wanted)}
+    there = {(r.trial_number, r.seed, r.fold) for r in extra_runs(ctx, stage, purpose, [n for n, _ in asked])}
     for number, runs in asked:
         mine = [next(new) for _ in runs]
         missing = [run for run in mine if (number, run.request.seed, run.request.fold) not in there]
         if missing:
             ctx.queue.add_runs(stage.id, number, missing)
+
+
+def train_extra(
+    ctx: Context, stage: StageRow, asked: Sequence[tuple[int, Sequence[RunRequest]]], purpose: Purpose
+) -> dict[int, list[RunRow]]:
+    """Train the requested runs of existing trials, and read them back by trial number, in the order of the requests."""
+    queue_extra(ctx, stage, asked, purpose)
+    wanted = {number: [(r.seed, r.fold) for r in runs] for number, runs in asked}
     planned = sum(map(len, wanted.values()))
-    wait(ctx, lambda: _runs(ctx, stage, purpose, wanted), lambda done: ctx.listener(
+    wait(ctx, lambda: extra_runs(ctx, stage, purpose, wanted), lambda done: ctx.listener(
         RunsFinished(stage.name, stage.attempt, purpose, done, planned)))  # fmt: skip
-    found = {(r.trial_number, r.seed, r.fold): r for r in _runs(ctx, stage, purpose, wanted)}
+    found = {(r.trial_number, r.seed, r.fold): r for r in extra_runs(ctx, stage, purpose, wanted)}
     return {number: [found[number, seed, fold] for seed, fold in keys] for number, keys in wanted.items()}
 
 
@@ -67,7 +71,8 @@ def wait(ctx: Context, runs: Callable[[], list[RunRow]], tell: Callable[[int], N
         ctx.work()
 
 
-def _runs(ctx: Context, stage: StageRow, purpose: Purpose, numbers: Iterable[int]) -> list[RunRow]:
+def extra_runs(ctx: Context, stage: StageRow, purpose: Purpose, numbers: Iterable[int]) -> list[RunRow]:
+    """What is recorded of the runs of a purpose."""
     return [r for t in ctx.queue.trials(stage.id, numbers=numbers) for r in t.runs if r.purpose == purpose]
 
 

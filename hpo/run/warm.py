@@ -11,6 +11,8 @@ from hpo.values import Configuration
 
 SHARE, MOST = 8, 8
 """They are one in so many of a stage's planned trials, and no more than the second."""
+SECONDS = 4.0
+"""One in so many of a stage's seconds: most bring a structure, whose program takes two seconds of a core to compile."""
 
 
 def chosen_elsewhere(studies: Studies, study: str, task: str, model: str) -> tuple[Configuration, ...]:
@@ -27,14 +29,16 @@ def chosen_elsewhere(studies: Studies, study: str, task: str, model: str) -> tup
 
 
 def warm_starts(
-    space: SearchSpace, begun_with: Sequence[Configuration], planned: int | None, *,
-    elsewhere: Sequence[Configuration], bundled: bool,
+    space: SearchSpace, begun_with: Sequence[Configuration], planned: int | None, seconds: float | None,
+    *, elsewhere: Sequence[Configuration], bundled: bool,
 ) -> list[tuple[Origin, Configuration]]:  # fmt: skip
     """What to try besides `begun_with`, moved into the space, no two alike; fewer where the stage is small.
 
     `elsewhere`: from `chosen_elsewhere`. `bundled`: whether to take from the portfolio, too.
     """
-    most = MOST if planned is None else min(MOST, planned // SHARE)
+    by_trials = MOST if planned is None else planned // SHARE
+    by_time = MOST if seconds is None else int(seconds // SECONDS)
+    most = min(MOST, by_trials, by_time)
     seen = [space.active_varying(c) for c in begun_with]
     found: list[tuple[Origin, Configuration]] = []
     for origin, configuration in _candidates(space, elsewhere, bundled):

@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -112,10 +113,12 @@ def _threads(x: Array) -> AbstractContextManager[Any]:
 def _prior(facts: TaskFacts, y: Array) -> Callable[[Array], Array]:
     """Class frequencies, or the mean target, whatever the row."""
     if facts.task.classifies:
-        answer = np.bincount(y.astype(np.int64), minlength=facts.outputs) / len(y)
-    else:
-        answer = np.mean(y, dtype=np.float64, keepdims=True)
-    return lambda x: np.tile(answer, (len(x), 1))
+        return partial(_always, np.bincount(y.astype(np.int64), minlength=facts.outputs) / len(y))
+    return partial(_always, np.atleast_1d(np.mean(y, dtype=np.float64)))
+
+
+def _always(answer: Array, x: Array) -> Array:
+    return np.tile(answer, (len(x), 1))
 
 
 def _linear(facts: TaskFacts) -> Any:
@@ -144,17 +147,19 @@ def _trees(facts: TaskFacts, y: Array, seed: int) -> Any:
 
 
 def _function(facts: TaskFacts, model: Any) -> Callable[[Array], Array]:
-    if not facts.task.classifies:
-        return lambda x: np.asarray(model.predict(x)).reshape(-1, 1)
-    columns = np.asarray(model.classes_, dtype=np.int64)
+    """Of arguments that can be pickled."""
+    return partial(_probabilities, model, facts.outputs) if facts.task.classifies else partial(_targets, model)
 
-    def probabilities(x: Array) -> Array:
-        # Classes without a training row have no column in scikit-learn's answer.
-        p = np.zeros((len(x), facts.outputs))
-        p[:, columns] = model.predict_proba(x)
-        return p
 
-    return probabilities
+def _targets(model: Any, x: Array) -> Array:
+    return np.asarray(model.predict(x)).reshape(-1, 1)
+
+
+def _probabilities(model: Any, outputs: int, x: Array) -> Array:
+    # Classes without a training row have no column in scikit-learn's answer.
+    p = np.zeros((len(x), outputs))
+    p[:, np.asarray(model.classes_, dtype=np.int64)] = model.predict_proba(x)
+    return p
 
 
 def _rows_for(kind: str, facts: TaskFacts, x: Array, y: Array, seed: int) -> Array:

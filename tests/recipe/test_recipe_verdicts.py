@@ -253,7 +253,8 @@ def test_squeeze_tells_the_one_opening_and_who_wins() -> None:
 def test_squeeze_counts_networks_and_seeds_truly() -> None:
     folded = squeeze(folds=3, diverged=1, longer=None)
     assert "the mean of 3 networks, one a fold (seed 1" in folded.sentence
-    assert "1 more diverged" in folded.sentence
+    assert "1 more diverged. In 30 epochs a seed diverged." in folded.sentence
+    assert "Training for 30 epochs was left out: the time was used up." in squeeze(longer=None, in_time=False).sentence
     several = squeeze(folds=3, members=["seed 1", "seed 2"])
     assert "the mean of 2 members, each the mean of 3 networks, one a fold" in several.sentence
     assert "the mean of 2 networks (seed 1, seed 2" in squeeze(members=["seed 1", "seed 2"]).sentence

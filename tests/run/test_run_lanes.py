@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from run_support import Bench, FakeSession, bench, drain
 
+import hpo.run.lanes
 import hpo.training.engine
-from hpo.records.rows import LeasedRun
+from hpo.records.rows import LeasedRun, Purpose
 from hpo.run.lanes import Lanes
 from hpo.run.trainer import Trainer
 
@@ -48,6 +49,19 @@ def test_a_structure_waits_for_no_other(here: Bench, monkeypatch: pytest.MonkeyP
     worker = here.worker(lanes=2)
     assert drain(worker) == 2
     worker.close()
+
+
+@pytest.mark.parametrize(("purpose", "shared"), [("proof", [3, 2]), ("search", [5])])
+def test_lanes_share_the_runs_that_none_follow(
+    here: Bench, monkeypatch: pytest.MonkeyPatch, purpose: Purpose, shared: list[int]
+) -> None:
+    monkeypatch.setattr(hpo.run.lanes, "cores_here", lambda: 2)
+    here.trial(here.stage(), 0, runs=5, slots=8, purpose=purpose, epochs=1)
+    lanes = Lanes(Trainer(lambda run: run.request.configuration["units"], _open) for _ in range(3))
+    lanes.take(lambda like, most: here.queue.lease(here.study.id, "w", most or 9, 60))
+    lanes.go_on(begin=True)
+    assert [len(lanes.advance()[1].ended) for _ in shared] == shared
+    lanes.close()
 
 
 def test_runs_in_one_slot_take_turns(here: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

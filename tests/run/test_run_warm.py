@@ -13,7 +13,7 @@ DEFAULT = SPACE.default()
 
 @pytest.mark.parametrize(("planned", "most"), [(7, 0), (24, 3), (400, MOST), (None, MOST)])
 def test_there_are_few_in_a_small_stage_and_all_lie_in_the_space(planned: int | None, most: int) -> None:
-    found = warm_starts(SPACE, [DEFAULT], planned, elsewhere=(), bundled=True)
+    found = warm_starts(SPACE, [DEFAULT], planned, None, elsewhere=(), bundled=True)
     assert len(found) <= most
     assert bool(found) == bool(most)
     assert all(SPACE.holds(c) for _, c in found)
@@ -23,10 +23,10 @@ def test_there_are_few_in_a_small_stage_and_all_lie_in_the_space(planned: int | 
 
 def test_other_studies_come_first_and_are_moved_into_the_space() -> None:
     other = {**DEFAULT, "learning_rate": 5.0, "units": 16, "dropout": 0.25, "strange": 3}
-    found = warm_starts(SPACE, [DEFAULT], 24, elsewhere=(other, other), bundled=True)
+    found = warm_starts(SPACE, [DEFAULT], 24, None, elsewhere=(other, other), bundled=True)
     assert [origin for origin, _ in found] == ["warm_start", "portfolio"]
     assert {**SPACE.active_varying(found[0][1])} == {"units": 16, "learning_rate": 0.1, "dropout": 0.25}
-    assert warm_starts(SPACE, [DEFAULT], 24, elsewhere=(DEFAULT,), bundled=False) == []
+    assert warm_starts(SPACE, [DEFAULT], 24, None, elsewhere=(DEFAULT,), bundled=False) == []
 
 
 def test_only_finished_studies_of_the_same_task_and_model_are_asked(tmp_path: Path) -> None:

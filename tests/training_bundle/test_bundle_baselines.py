@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
 
+from hpo.errors import Fault
 from hpo.metrics import METRICS
 from hpo.training import baselines
+from hpo.training.beside import fit_beside
 from hpo.values import Task, TaskFacts
 
 
@@ -62,6 +64,17 @@ def test_same_inputs_same_model_and_hash():
         np.testing.assert_array_equal(a.predict(x[n:]), b.predict(x[n:]))
         assert baselines.fit(kind, facts, x[: n - 1], y[: n - 1], 3).fingerprint != a.fingerprint
     assert len({baselines.fit(kind, facts, x[:n], y[:n], 3).fingerprint for kind in baselines.KINDS}) == 3
+
+
+def test_another_process_gives_the_same_model_and_says_why_it_failed():
+    x, y, n = half(load_breast_cancer)
+    facts = TaskFacts(Task.BINARY, (30,), ("no", "yes"))
+    for kind in baselines.KINDS:
+        here, there = (each(kind, facts, x[:n], y[:n], 3) for each in (baselines.fit, fit_beside))
+        assert here.fingerprint == there.fingerprint
+        np.testing.assert_array_equal(here.predict(x[n:]), there.predict(x[n:]))
+    with pytest.raises(Fault, match="as many rows as targets"):
+        fit_beside("linear", facts, x[:n], y, 3)
 
 
 def test_scaling_of_columns_does_not_matter_to_linear():
