@@ -7,6 +7,7 @@ Decisions: `go on`; `widen` (the stage goes on as another attempt in a wider spa
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import isfinite
+from types import MappingProxyType
 from typing import Any
 
 from hpo.metrics import Metric
@@ -48,8 +49,11 @@ def on_data(facts: TaskFacts, *, metric: str, scale: str, rows: Mapping[str, int
     )
 
 
-def on_baseline(bar: Bar, checks: Sequence[Check]) -> Verdict:
-    """What must be beaten, the noise, and whether the skeleton can be trusted; `stop` where a check failed."""
+def on_baseline(bar: Bar, checks: Sequence[Check], notes: Mapping[str, str] = MappingProxyType({})) -> Verdict:
+    """What must be beaten, the noise, and whether the skeleton can be trusted; `stop` where a check failed.
+
+    notes: what is to be said of how a baseline was fitted, by its name.
+    """
     failed = [c for c in checks if c.status is Status.FAILED]
     doubtful = [c for c in checks if c.status is Status.WARNING]
     name, noise = bar.to_beat, bar.noise
@@ -60,6 +64,7 @@ def on_baseline(bar: Bar, checks: Sequence[Check]) -> Verdict:
         f"seed, and {number(noise.metric_rows, 2)} by the choice of the validation rows: noise "
         f"{number(noise.metric, 2)}."
     )
+    sentence += "".join(f" {name.replace('_', ' ').capitalize()}: {note}." for name, note in notes.items())
     passed = len(checks) - len(failed) - len(doubtful)
     sentence += f" {passed} of {len(checks)} skeleton checks passed."
     for check in (*failed, *doubtful):
@@ -117,10 +122,14 @@ def on_overfit(trials: Sequence[Tried], bar: Bar, share: float, ended: str) -> V
         f" and what contradictory duplicates allow ({number(bar.floor, 3)}). " if bar.floor > 0 else ". "
     )
     if passing:
+        few = ""
+        if len(level) < len(passing):
+            few = (
+                f", {len(level)} of which are not behind the best of these in {bar.metric.name} on the validation rows"
+            )
         decided = (
-            f"{len(passing)} of them pass, {len(level)} of which are level with the best in {bar.metric.name} on the "
-            f"validation rows. Of these trial {chosen.number} needs the fewest parameters, {chosen.parameters:,}, and "
-            f"reaches {number(chosen.training_loss, 3)}."
+            f"{len(passing)} of them pass{few}. Trial {chosen.number} needs the fewest parameters, "
+            f"{chosen.parameters:,}, and reaches {number(chosen.training_loss, 3)}."
         )
     else:
         decided = (
@@ -147,11 +156,14 @@ def on_overfit(trials: Sequence[Tried], bar: Bar, share: float, ended: str) -> V
 
 
 def _level(trials: Sequence[Tried], bar: Bar) -> list[Tried]:
-    """Those whose validation metric is the best or within the noise of it; all where it is undefined."""
+    """Those whose validation metric is not behind the best by more than the noise; all where it is undefined.
+
+    And all for log loss: without regularization it tells how sure a network is, not what it could learn.
+    """
     scores = [bar.metric.sign * t.validation_metric for t in trials if isfinite(t.validation_metric)]
-    if not scores:
+    if not scores or bar.metric.name == "log_loss":
         return list(trials)
-    least = max(scores) - bar.noise.metric
+    least = max(scores) - GAP_IN_NOISE * bar.noise.metric
     return [t for t in trials if bar.metric.sign * t.validation_metric >= least]
 
 

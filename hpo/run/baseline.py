@@ -1,7 +1,7 @@
 """The first two stages: what the data is, what must be beaten, and whether the skeleton works."""
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -17,11 +17,12 @@ from hpo.records.artifacts import unpack
 from hpo.records.rows import ClosedTrial, NewTrial, Origin, RunRow, StageRow
 from hpo.run.closing import Seen, closed, mean, read
 from hpo.run.context import Context
+from hpo.run.lanes import cores_here
 from hpo.run.waiting import by_number, failure, requests, seeds_for, train_extra
 from hpo.seeds import derive
 from hpo.space import Fixed, SearchSpace, known
-from hpo.training.baselines import KINDS, BaselineKind, Predictor, fit, on_one_core
-from hpo.training.beside import fit_beside
+from hpo.training.baselines import KINDS, BaselineKind, Predictor, fit, share_for
+from hpo.training.beside import Asked, fit_beside
 from hpo.values import Array, Verdict, fingerprint
 
 SMALL_NETWORK: Origin = "small_network"
@@ -76,28 +77,29 @@ def baseline_stage(ctx: Context, step: Next, done: Sequence[Done]) -> tuple[Stag
     )
     bar = _bar(ctx, row, runs)
     _close_network(ctx, row, runs, bar)
-    verdict = on_baseline(bar, checks)
+    notes = {kind: predictors(ctx, kind)[0].note for kind in KINDS}
+    verdict = on_baseline(bar, checks, {kind: note for kind, note in notes.items() if note})
     ctx.studies.end_stage(row.id, verdict, checks)
     return row, verdict
 
 
 @contextmanager
 def _fitted_beside(ctx: Context, missing: Mapping[int, BaselineKind]) -> Iterator[Mapping[int, NewTrial]]:
-    """Baselines by number that are fitted meanwhile: boosted trees of many classes take as long as all else here.
+    """Baselines by number that are fitted meanwhile, on the other cores: boosting takes as long as all else here.
 
     Where that fails they are missing. By a daemon's hand, so that Ctrl-C need not wait for it.
     """
     fitted: dict[int, NewTrial] = {}
-    trees: BaselineKind = "boosted_trees"
 
     def work() -> None:
         with suppress(Exception):
-            ctx.predictors[trees] = _fitted(ctx, trees, fit_beside)
-            fitted.update({n: _baseline_trial(ctx, n, kind) for n, kind in missing.items() if kind == trees})
+            asked = [each for kind in missing.values() for each in _asked(ctx, kind)]
+            found = iter(fit_beside(asked, max(1, cores_here() - 1)))
+            ctx.predictors |= {kind: [next(found) for _ in range(ctx.dataset.folds)] for kind in missing.values()}
+            fitted.update({number: _baseline_trial(ctx, number, kind) for number, kind in missing.items()})
 
     thread = threading.Thread(target=work, name="hpo-baseline", daemon=True)
-    beside = trees in missing.values() and all(on_one_core(x) for x, _ in map(ctx.dataset.encoded_train, _folds(ctx)))
-    if beside:
+    if beside := bool(missing) and cores_here() > 1:
         thread.start()
     yield fitted
     if beside:
@@ -107,17 +109,14 @@ def _fitted_beside(ctx: Context, missing: Mapping[int, BaselineKind]) -> Iterato
 def predictors(ctx: Context, kind: BaselineKind) -> list[Predictor]:
     """A baseline fitted on the training rows of each fold; fitted once a process, the same every time."""
     if kind not in ctx.predictors:
-        ctx.predictors[kind] = _fitted(ctx, kind, fit)
+        ctx.predictors[kind] = [fit(*asked) for asked in _asked(ctx, kind)]
     return ctx.predictors[kind]
 
 
-def _fitted(ctx: Context, kind: BaselineKind, fit_: Callable[..., Predictor]) -> list[Predictor]:
-    seed = derive(ctx.spec.seed, "baseline", kind)
-    return [fit_(kind, ctx.dataset.facts, *ctx.dataset.encoded_train(i), seed) for i in _folds(ctx)]
-
-
-def _folds(ctx: Context) -> range:
-    return range(ctx.dataset.folds)
+def _asked(ctx: Context, kind: BaselineKind) -> list[Asked]:
+    seed, share = derive(ctx.spec.seed, "baseline", kind), share_for(ctx.spec.budget.seconds)
+    folds = range(ctx.dataset.folds)
+    return [(kind, ctx.dataset.facts, *ctx.dataset.encoded_train(i), seed, share) for i in folds]
 
 
 def _baseline_trial(ctx: Context, number: int, kind: BaselineKind) -> NewTrial:

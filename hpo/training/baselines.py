@@ -31,7 +31,9 @@ BaselineKind = Literal["prior", "linear", "boosted_trees"]
 KINDS: tuple[BaselineKind, ...] = get_args(BaselineKind)
 
 _WORK = {"linear": 1.2e8, "boosted_trees": 1e8}
-"""Bound on rows * features * outputs: 20 to 30 seconds on two cores."""
+"""Bound on rows * features * outputs: 20 to 30 seconds on two cores. See `share_for`."""
+_WHOLE_FROM = 600.0
+"""Seconds of a study from which on the bounds hold whole: baselines are to take no more than a tenth of it."""
 _NUMBERS_FOR_ONE_THREAD = 1_000_000
 _LEAST_ROWS = 2000
 _LINEAR_STEPS = 300
@@ -51,7 +53,7 @@ class Predictor:
     fingerprint: str
     """Stands for the model: equal for equal data, settings, seed and version of scikit-learn."""
     note: str
-    """What was cut to bound its time, or why another model stands in; empty when nothing was."""
+    """What was cut to bound its time, or why another model stands in, in words; empty when nothing was."""
     _function: Callable[[Array], Array]
 
     def predict(self, x: Array) -> FloatArray:
@@ -61,33 +63,36 @@ class Predictor:
             return np.asarray(self._function(flat), dtype=np.float32)
 
 
-def fit(kind: BaselineKind, facts: TaskFacts, x: Array, y: Array, seed: int) -> Predictor:
-    """Fit a baseline on encoded rows. Raises ValueError on an unknown kind or where rows and targets do not match."""
+def share_for(seconds: float | None) -> float:
+    """The part of the bounds on their work that baselines have in a study of so many seconds; None: of any number."""
+    return 1.0 if seconds is None else min(1.0, seconds / _WHOLE_FROM)
+
+
+def fit(kind: BaselineKind, facts: TaskFacts, x: Array, y: Array, seed: int, share: float = 1.0) -> Predictor:
+    """Fit a baseline on encoded rows. Raises ValueError on an unknown kind or where rows and targets do not match.
+
+    share: see `share_for`.
+    """
     if kind not in KINDS:
         raise ValueError(f"A baseline is one of {', '.join(KINDS)}, not {kind!r}.")
     if len(x) != len(y) or len(x) == 0:
         raise ValueError(f"A baseline needs as many rows as targets, at least one, not {len(x)} and {len(y)}.")
     flat, target = _flat(x), np.asarray(y)
-    kept = np.arange(len(flat)) if kind == "prior" else _rows_for(kind, facts, flat, target, seed)
-    notes = [] if len(kept) == len(flat) else [f"It was fitted on {len(kept)} of {len(flat)} rows, to save time."]
+    kept = np.arange(len(flat)) if kind == "prior" else _rows_for(kind, facts, flat, target, seed, share)
+    notes = [] if len(kept) == len(flat) else [f"fitted on {len(kept)} of {len(flat)} rows, to save time"]
     flat, target = flat[kept], target[kept]
     mark = _fingerprint(kind, facts, flat, target, seed)
     if kind == "prior":
         return Predictor(kind, mark, "", _prior(facts, target))
     if facts.task.classifies and len(np.unique(target)) < 2:
-        notes.append("The training rows hold one class alone, so the prior stands in.")
-        return Predictor(kind, mark, " ".join(notes), _prior(facts, target))
+        notes.append("the training rows hold one class alone, so the prior stands in")
+        return Predictor(kind, mark, "; ".join(notes), _prior(facts, target))
     model = _linear(facts) if kind == "linear" else _trees(facts, target, seed)
     with _threads(flat):
         settled = _settled(model, flat, target) if kind == "linear" else bool(model.fit(flat, target))
     if not settled:
-        notes.append(f"It was stopped after {_LINEAR_STEPS} steps, before it had settled.")
-    return Predictor(kind, mark, " ".join(notes), _function(facts, model))
-
-
-def on_one_core(x: Array) -> bool:
-    """Whether a baseline of these encoded rows is fitted by one thread, so that it may be fitted beside other work."""
-    return _flat(x).size <= _NUMBERS_FOR_ONE_THREAD
+        notes.append(f"stopped after {_LINEAR_STEPS} steps, before it had settled")
+    return Predictor(kind, mark, "; ".join(notes), _function(facts, model))
 
 
 def _settled(model: Any, x: Array, y: Array) -> bool:
@@ -162,9 +167,9 @@ def _probabilities(model: Any, outputs: int, x: Array) -> Array:
     return p
 
 
-def _rows_for(kind: str, facts: TaskFacts, x: Array, y: Array, seed: int) -> Array:
+def _rows_for(kind: str, facts: TaskFacts, x: Array, y: Array, seed: int, share: float) -> Array:
     """Numbers of the rows to fit on, ascending: all, or a part drawn by seed (stratified) within the bound."""
-    bound = max(_LEAST_ROWS, int(_WORK[kind] / (x.shape[1] * facts.outputs)))
+    bound = max(_LEAST_ROWS, int(share * _WORK[kind] / (x.shape[1] * facts.outputs)))
     if len(x) <= bound:
         return np.arange(len(x))
     counts = np.unique(y, return_counts=True)[1] if facts.task.classifies else np.array([2])

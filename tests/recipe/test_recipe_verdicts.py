@@ -71,6 +71,8 @@ def test_the_baseline_hands_on_its_bar() -> None:
     assert given.hands_on["to_beat"] == "boosted_trees"
     assert "To beat: boosted trees at 0.9." in given.sentence
     assert on_baseline(RMSE, []).hands_on["to_beat"] == "linear"
+    told = on_baseline(BAR, [], {"boosted_trees": "fitted on 9 of 10 rows, to save time"}).sentence
+    assert "noise 0.01. Boosted trees: fitted on 9 of 10 rows, to save time. 0 of 0" in told
 
 
 def test_overfit_takes_the_smallest_network_that_passes() -> None:
@@ -85,19 +87,21 @@ def test_overfit_takes_the_smallest_network_that_passes() -> None:
     assert given.decision == "go on"
     assert (given.hands_on["chosen"], given.hands_on["passed"]) == (1, True)
     assert given.sentence.startswith("5 trials (4 overfit, 1 diverged); all 5 planned trials were used.")
-    for number in ("0.014", "3 of them pass", "trial 1", "200", "0.01", "times the noise"):
+    for number in ("0.014", "3 of them pass", "Trial 1", "200", "0.01", "times the noise"):
         assert number in given.sentence, given.sentence
 
 
 def test_overfit_asks_of_a_small_network_that_it_validates_as_well() -> None:
     tried = [
         trial(0, 0.004, training_loss=0.004, parameters=900, validation_metric=0.95),
-        trial(1, 0.01, training_loss=0.01, parameters=200, validation_metric=0.95 - 3 * BAR.noise.metric),
-        trial(2, 0.009, training_loss=0.009, parameters=300, validation_metric=0.95 - 0.9 * BAR.noise.metric),
+        trial(1, 0.01, training_loss=0.01, parameters=200, validation_metric=0.95 - 2.1 * BAR.noise.metric),
+        trial(2, 0.009, training_loss=0.009, parameters=300, validation_metric=0.95 - 1.9 * BAR.noise.metric),
     ]
     given = on_overfit(tried, BAR, 0.02, "")
     assert given.hands_on["chosen"] == 2
-    assert "3 of them pass, 2 of which are level with the best in accuracy" in given.sentence
+    assert "3 of them pass, 2 of which are not behind the best of these in accuracy" in given.sentence
+    of_loss = replace(BAR, metric=METRICS["log_loss"])
+    assert on_overfit(tried, of_loss, 0.02, "").hands_on["chosen"] == 1
     undefined = [replace(t, validation_metric=nan) for t in tried]
     assert on_overfit(undefined, BAR, 0.02, "").hands_on["chosen"] == 1
 

@@ -69,12 +69,13 @@ def test_same_inputs_same_model_and_hash():
 def test_another_process_gives_the_same_model_and_says_why_it_failed():
     x, y, n = half(load_breast_cancer)
     facts = TaskFacts(Task.BINARY, (30,), ("no", "yes"))
-    for kind in baselines.KINDS:
-        here, there = (each(kind, facts, x[:n], y[:n], 3) for each in (baselines.fit, fit_beside))
+    asked = [(kind, facts, x[:n], y[:n], 3, 1.0) for kind in baselines.KINDS]
+    for arguments, there in zip(asked, fit_beside(asked, 1), strict=True):
+        here = baselines.fit(*arguments)
         assert here.fingerprint == there.fingerprint
         np.testing.assert_array_equal(here.predict(x[n:]), there.predict(x[n:]))
     with pytest.raises(Fault, match="as many rows as targets"):
-        fit_beside("linear", facts, x[:n], y, 3)
+        fit_beside([("linear", facts, x[:n], y, 3, 1.0)], 1)
 
 
 def test_scaling_of_columns_does_not_matter_to_linear():
@@ -109,9 +110,19 @@ def test_many_rows_are_cut_stratified_and_said(monkeypatch):
     model = baselines.fit("linear", facts, x, y, 0)
     assert "100 of 569 rows" in model.note
     assert "2 steps" in model.note
-    kept = baselines._rows_for("linear", facts, x, y, 0)
+    kept = baselines._rows_for("linear", facts, x, y, 0, 1.0)
     assert abs(y[kept].mean() - y.mean()) < 0.01
     assert METRICS["accuracy"](y, model.predict(x)) > 0.85
+
+
+def test_a_short_study_bounds_its_baselines_by_its_seconds(monkeypatch):
+    assert [baselines.share_for(seconds) for seconds in (None, 60.0, 600.0, 6000.0)] == [1.0, 0.1, 1.0, 1.0]
+    monkeypatch.setitem(baselines._WORK, "boosted_trees", 30 * 2 * 400)
+    monkeypatch.setattr(baselines, "_LEAST_ROWS", 100)
+    x, y, _ = half(load_breast_cancer)
+    facts = TaskFacts(Task.BINARY, (30,), ("no", "yes"))
+    notes = [baselines.fit("boosted_trees", facts, x, y, 0, share).note for share in (1.0, 0.5)]
+    assert notes == [f"fitted on {rows} of 569 rows, to save time" for rows in (400, 200)]
 
 
 def test_tiny_tables_are_learned_by_trees_too():
