@@ -98,6 +98,7 @@ def lead(
                 spec=spec, dataset=dataset, database=database, studies=studies, queue=queue,
                 store=ArtifactStore(artifacts or default_store(database)), study=row, worker_id=held.worker_id,
                 listener=listener, storage=database.url, work=wait, bundle="", workers=workers,
+                led_seconds=lambda since: 0.0,
             )  # fmt: skip
             name = optuna_name(spec.name, "tune", 1)
             create_optuna_study(ctx.storage, name, metric.direction)
