@@ -24,13 +24,13 @@ class Stage:
 
 STAGES: tuple[Stage, ...] = (
     Stage("data", "Can this data be learned from?", "nothing", "none"),
-    Stage("baseline", "Does the skeleton work, and what must be beaten?", "model kind, seed", "none"),
+    Stage("baseline", "Does the skeleton work, and what must be beaten?", "model kind, seed", "none", version=2),
     Stage(
         "overfit",
         "How much capacity does the data need?",
         "architecture, initializer, optimizer, learning rate; no regularization",
         "training loss",
-        version=2,
+        version=3,
     ),
     Stage(
         "regularize",

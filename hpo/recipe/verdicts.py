@@ -108,7 +108,7 @@ def on_widening(trials: Sequence[Tried], edges: Sequence[Edge], sign: float) -> 
 def on_overfit(trials: Sequence[Tried], bar: Bar, share: float, ended: str) -> Verdict:
     """Of the trials below the gate the one with the fewest parameters among those that validate as well as any.
 
-    Level with the best of them is what lies within the noise. If none passes, the lowest training loss.
+    If none passes, the lowest training loss.
 
     share: the gate as a share of the prior's loss. ended: why the search ended, in words.
     """

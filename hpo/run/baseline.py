@@ -87,7 +87,7 @@ def baseline_stage(ctx: Context, step: Next, done: Sequence[Done]) -> tuple[Stag
 def _fitted_beside(ctx: Context, missing: Mapping[int, BaselineKind]) -> Iterator[Mapping[int, NewTrial]]:
     """Baselines by number that are fitted meanwhile, on the other cores: boosting takes as long as all else here.
 
-    Where that fails they are missing. By a daemon's hand, so that Ctrl-C need not wait for it.
+    Where that fails they are missing. A daemonic thread waits for them, so that Ctrl-C need not.
     """
     fitted: dict[int, NewTrial] = {}
 

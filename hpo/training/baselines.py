@@ -89,14 +89,14 @@ def fit(kind: BaselineKind, facts: TaskFacts, x: Array, y: Array, seed: int, sha
         return Predictor(kind, mark, "; ".join(notes), _prior(facts, target))
     model = _linear(facts) if kind == "linear" else _trees(facts, target, seed)
     with _threads(flat):
-        settled = _settled(model, flat, target) if kind == "linear" else bool(model.fit(flat, target))
+        settled = _settled(model, flat, target)
     if not settled:
         notes.append(f"stopped after {_LINEAR_STEPS} steps, before it had settled")
     return Predictor(kind, mark, "; ".join(notes), _function(facts, model))
 
 
 def _settled(model: Any, x: Array, y: Array) -> bool:
-    """Fit a linear model; whether it converged."""
+    """Fit a model; whether it converged."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", ConvergenceWarning)
