@@ -108,7 +108,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--ours-seconds", type=float, default=60, help="ours is run within this time, too")
     parser.add_argument("--short-only", action="store_true", help="ours within --ours-seconds alone")
-    parser.add_argument("--reserve", type=float, default=30, help="seconds of ours that are not its budget")
+    parser.add_argument("--reserve", type=float, default=15, help="seconds of ours that are not its budget")
     parser.add_argument("--reserve-share", type=float, default=0.0, help="and this share of its time")
     parser.add_argument("--keep", type=Path, help="a folder for the databases of ours, for a closer look")
     parser.add_argument("--out", type=Path, default=Path("results.jsonl"))

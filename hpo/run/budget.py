@@ -29,8 +29,16 @@ def seconds_for(ctx: Context, step: Next, done: Sequence[Done]) -> float | None:
     return max(0.0, min(left, seconds_share(step.stage, left + used) - used))
 
 
+AGAIN = 0.5
+"""To search all stages again there must be this part of the time left that overfit and what followed it have taken."""
+
+
 def used_up(ctx: Context, done: Sequence[Done], new: int) -> bool:
     """Whether too little is left to search all stages again. new: trials of the stage that is being judged."""
     trials, seconds = ctx.spec.budget.trials, seconds_left(ctx)
-    few = trials is not None and trials - sum(d.trials for d in done) - new < len(SEARCHING)
-    return few or seconds == 0.0
+    if trials is not None and trials - sum(d.trials for d in done) - new < len(SEARCHING):
+        return True
+    if seconds is None:
+        return False
+    began = [r.started_at for r in ctx.studies.stages(ctx.study.id) if r.name == SEARCHING[0]]
+    return seconds < AGAIN * ctx.led_seconds(began[-1])

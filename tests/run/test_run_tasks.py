@@ -156,8 +156,9 @@ def test_a_study_goes_back_only_with_something_left() -> None:
     way = [done("overfit", trials=4)]
     assert used_up(context(trials=10), way, 4)
     assert not used_up(context(trials=10), way, 3)
-    assert used_up(context(trials=None, seconds=50.0, led=50.0), way, 3)
-    assert not used_up(context(trials=None, seconds=50.0), way, 3)
+    searched = ("overfit", 1, SPACE, [])
+    assert used_up(context(searched, trials=None, seconds=50.0, led=41.0, searched=20.0), way, 3)
+    assert not used_up(context(searched, trials=None, seconds=50.0, led=39.0, searched=20.0), way, 3)
 
 
 def test_a_loss_that_overflows_counts_as_diverged_though_the_metric_is_finite() -> None:
