@@ -81,11 +81,13 @@ def _train(ctx: Context, row: StageRow, configuration: Configuration) -> tuple[R
         structure = fingerprint(ctx.spec.space.structure(configuration))
         ctx.queue.add_trials(row, [NewTrial(0, "squeeze", configuration, frozenset(), structure, ())])
     seeds = seeds_for(ctx, row, "squeeze", ctx.spec.recipe.proof_seeds)
+    asked = [(0, requests(ctx, configuration, seeds))]
     more = [(0, requests(ctx, configuration, seeds, epochs=LONGER * ctx.spec.budget.epochs))]
+    queue_extra(ctx, row, asked, "squeeze")
     in_time = seconds_left(ctx) != 0.0 or bool(extra_runs(ctx, row, "longer", [0]))
     if in_time:
         queue_extra(ctx, row, more, "longer")  # they train beside the others
-    trained = _grouped(ctx, train_extra(ctx, row, [(0, requests(ctx, configuration, seeds))], "squeeze")[0])
+    trained = _grouped(ctx, train_extra(ctx, row, asked, "squeeze")[0])
     usual = trained.sound
     if not usual.runs:
         raise Fault(
